@@ -1,0 +1,57 @@
+'use strict';
+// A chat on Socket.IO as a careful team would write it: the peer that ours is measured against.
+//
+//   node server.js --store=single|batch --unread=pipeline|script
+//
+// Environment: PORT, DATABASE_URL, REDIS_URL, JWT_SECRET. The process serves until it is told to stop.
+const http = require('node:http');
+const Redis = require('ioredis');
+const jwt = require('jsonwebtoken');
+const { Pool } = require('pg');
+const { Server } = require('socket.io');
+const { parseArgs } = require('node:util');
+const { Chat } = require('./chat');
+const { Groups } = require('./groups');
+const stores = require('./store');
+const unreads = require('./unread');
+
+const { values: flags } = parseArgs({
+  options: { store: { type: 'string', default: 'single' }, unread: { type: 'string', default: 'pipeline' } },
+});
+
+// Ten connections: more made the single inserts slower, since PostgreSQL has one core here.
+const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 10 });
+const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
+const groups = new Groups(pool);
+const store = new stores[flags.store](pool);
+const unread = new unreads[flags.unread](redis);
+
+const server = http.createServer((request, response) => response.end('ok'));
+const io = new Server(server, {
+  transports: ['websocket'],
+  perMessageDeflate: false,
+  httpCompression: false,
+  serveClient: false,
+  maxHttpBufferSize: 64 * 1024, // bytes, the frame limit of ours
+});
+// Socket.IO's own advice for memory: let go of the upgrade request.
+io.engine.on('connection', (raw) => { raw.request = null; });
+
+io.use(async (socket, next) => {
+  try {
+    const claims = jwt.verify(socket.handshake.auth.token, process.env.JWT_SECRET, { algorithms: ['HS256'] });
+    if (!claims.exp) throw new Error('a token without exp');
+    socket.data.user = claims.sub;
+    socket.data.groups = await groups.of(claims.sub);
+    next();
+  } catch (error) {
+    next(new Error('unauthorized'));
+  }
+});
+
+const chat = new Chat(io, { store, unread, groups });
+io.on('connection', (socket) => chat.connected(socket));
+
+server.listen(Number(process.env.PORT), '127.0.0.1', 1024);
+
+process.on('SIGTERM', () => process.exit(0));

@@ -1,0 +1,113 @@
+"""The two kinds of no: `ChatError` answers one command, `CloseReason` ends a session.
+
+This file is the one table of both. Doors translate them (HTTP status, error frame, Socket.IO ack, STOMP ERROR); nobody
+else makes up a code. Services raise the first; only session and node use the second.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = ["CODES", "ChatError", "CloseReason", "Code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A stable error code. `happened`: may the thing have been done all the same? `retry`: is it worth asking again?"""
+
+    name: str
+    status: int
+    message: str
+    happened: bool = False
+    retry: str = "no"
+
+
+_TABLE = (
+    Code("invalid", 400, "The request is not understood."),
+    Code("empty_content", 400, "The message has no content."),
+    Code("content_too_long", 400, "The message is too long."),
+    Code("unknown_verb", 400, "There is no such command."),
+    Code("not_authenticated", 401, "Please log in.", retry="with a token"),
+    Code("bad_token", 401, "The token is not valid (any more).", retry="with a new token"),
+    Code("bad_credentials", 401, "Name or password is wrong."),
+    Code("forbidden", 403, "You may not do that."),
+    Code("not_you", 403, "That names somebody else."),
+    Code("not_a_member", 403, "You are not a member of this conversation."),
+    Code("muted", 403, "You may not write here at the moment."),
+    Code("join_not_allowed", 403, "This group is not open."),
+    Code("bad_origin", 403, "Pages of this origin may not call."),
+    Code("not_found", 404, "There is nothing here."),
+    Code("unknown_user", 404, "There is no such user."),
+    Code("unknown_message", 404, "There is no such message."),
+    Code("method_not_allowed", 405, "This address does not take that method."),
+    Code("name_taken", 409, "This name is taken."),
+    Code("local_id_conflict", 409, "This localId was used for another content."),
+    Code("idempotency_conflict", 409, "This Idempotency-Key was used for another request."),
+    Code("group_full", 409, "The group is full."),
+    Code("last_owner", 409, "A group needs an owner: hand it over first."),
+    Code("already_authenticated", 409, "This connection belongs to somebody already."),
+    Code("too_large", 413, "That is too large."),
+    Code("unsupported_media", 415, "This kind of content is not taken."),
+    Code("rate_limited", 429, "Too much at once. Please wait.", retry="after retryAfter"),
+    Code("too_many_sessions", 429, "Too many connections.", retry="after another one has ended"),
+    Code("internal", 500, "Something went wrong on our side.", happened=True, retry="with the same localId"),
+    Code("overloaded", 503, "The server is busy. Please wait.", retry="after retryAfter"),
+    Code("unavailable", 503, "It is not known whether that was done.", happened=True, retry="after retryAfter, with the same localId"),
+    Code("going_away", 503, "The server is restarting.", retry="after retryAfter"),
+)
+CODES: dict[str, Code] = {code.name: code for code in _TABLE}
+
+
+class ChatError(Exception):
+    """The answer to one command that is refused. `retry_after` is in seconds; `details` is plain JSON data."""
+
+    def __init__(self, code: str, message: str = "", *, details: Any = None, retry_after: float | None = None):
+        self.code = CODES[code]
+        self.message = message or self.code.message
+        self.details = details
+        self.retry_after = retry_after
+        super().__init__(f"{code}: {self.message}")
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the one error shape of every door: {code, message, details?, retryAfter?}."""
+        data: dict[str, Any] = {"code": self.code.name, "message": self.message}
+        if self.details is not None:
+            data["details"] = self.details
+        if self.retry_after is not None:
+            data["retryAfter"] = round(self.retry_after, 3)
+        return data
+
+
+class CloseReason(Enum):
+    """Why the server ends a session: (WebSocket close number, code in `bye`, should the client come back)."""
+
+    GOING_AWAY = (1001, "going_away", True)
+    RESTART = (1012, "restart", True)
+    LEFT = (1000, "left", False)
+    LOST = (1006, "lost", True)
+    PROTOCOL = (1002, "protocol_error", True)
+    UNSUPPORTED = (1003, "unsupported_data", True)
+    IDLE = (1001, "idle", True)
+    INTERNAL = (1011, "internal", True)
+    LOGIN_ENDED = (4401, "login_ended", False)
+    BAD_TOKEN = (4401, "bad_token", False)
+    AUTH_TIMEOUT = (4408, "auth_timeout", True)
+    SLOW = (4409, "too_slow", True)
+    TOO_BIG = (4413, "frame_too_big", True)
+    FLOODING = (4429, "flooding", True)
+    TOO_MANY = (4429, "too_many_sessions", True)
+
+    @property
+    def number(self) -> int:
+        """The WebSocket close code."""
+        return self.value[0]
+
+    @property
+    def code(self) -> str:
+        """The word in `bye`."""
+        return self.value[1]
+
+    @property
+    def come_back(self) -> bool:
+        """Whether a client should connect again with what it has."""
+        return self.value[2]
