@@ -24,7 +24,11 @@ AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not
 
 
 class Teller(Protocol):
-    """What happens after a commit."""
+    """What a process is to a unit of work: its settings, and what happens after the commit."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Every setting by name."""
 
     def tell(self, events: list[Event]) -> None:
         """Deliver committed events here and publish them to the other processes."""
@@ -45,10 +49,11 @@ class Head(NamedTuple):
 
 
 class Transaction:
-    """One open transaction. Not for keeping: it ends with the command."""
+    """One open transaction. Not for keeping: it ends with the command. `config`: the settings, for rules with a limit."""
 
-    def __init__(self, connection: Connection):
+    def __init__(self, connection: Connection, config: Mapping[str, Any]):
         self.connection = connection
+        self.config = config
         self.events: list[Event] = []
         self.tasks: list[tuple[str, tuple[Any, ...]]] = []
 
@@ -79,9 +84,9 @@ FROM conversation_heads WHERE conversation_id = :id FOR UPDATE
 
 
 @contextmanager
-def _opened(engine: Engine) -> Iterator[Transaction]:
+def _opened(engine: Engine, config: Mapping[str, Any]) -> Iterator[Transaction]:
     with engine.begin() as connection:
-        yield Transaction(connection)
+        yield Transaction(connection, config)
 
 
 def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transaction], T]) -> T:
@@ -93,7 +98,7 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
     for attempt in range(ATTEMPTS):
         tx: Transaction | None = None
         try:
-            with _opened(engine) as tx:
+            with _opened(engine, teller.config) as tx:
                 result = work(tx)
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) in AGAIN and attempt + 1 < ATTEMPTS:
