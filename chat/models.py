@@ -90,7 +90,10 @@ class Conversation(Base):
     listed: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
-    __table_args__ = (UniqueConstraint("low", "high", name="conversations_pair"),)
+    __table_args__ = (
+        UniqueConstraint("low", "high", name="conversations_pair"),
+        Index("conversations_listed", "id", postgresql_where=text("listed AND deleted_at IS NULL")),
+    )
 
 
 class ConversationHead(Base):
@@ -112,7 +115,11 @@ class ConversationHead(Base):
 
 
 class Membership(Base):
-    """A member and their positions: always read ≤ delivered ≤ last. `own_count`: own messages after `read_seq`."""
+    """A member and their positions: always read ≤ delivered ≤ last. `own_count`: own messages after `read_seq`.
+
+    A member sees entries with `seq > visible_from`, and none at all once `left_seq` is set (to their leave notice).
+    `hidden_seq`: not in the member's list until something follows that entry.
+    """
 
     __tablename__ = "memberships"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -128,7 +135,7 @@ class Membership(Base):
     muted_until: Mapped[datetime | None] = mapped_column(Moment)
     pinned_at: Mapped[datetime | None] = mapped_column(Moment)
     quiet: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    hidden: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    hidden_seq: Mapped[int | None] = mapped_column(BigInteger)
     joined_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     moved_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (Index("memberships_user", "user_id", "conversation_id"), {"postgresql_with": {"fillfactor": 70}})
@@ -151,7 +158,12 @@ class Entry(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     recalled_at: Mapped[datetime | None] = mapped_column(Moment)
-    __table_args__ = (UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),)
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),
+        # Few rows are ever in these two: what changed since a client looked, and what no longer counts as unread.
+        Index("entries_changed", "conversation_id", "change", postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")),
+        Index("entries_recalled", "conversation_id", "seq", postgresql_where=text("recalled_at IS NOT NULL")),
+    )
 
 
 class IdempotentAnswer(Base):
