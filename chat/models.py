@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chat.extensions import Base
 
-__all__ = ["Conversation", "ConversationHead", "Deployment", "Entry", "IdempotentAnswer", "Login", "Membership", "User", "UserHead"]
+__all__ = ["Conversation", "ConversationHead", "Deployment", "Entry", "IdempotentAnswer", "Login", "Membership", "Ticket", "User", "UserHead"]
 
 Moment = DateTime(timezone=True)
 ZERO = text("0")
@@ -27,15 +27,19 @@ class Deployment(Base):
 
 
 class User(Base):
-    """A person. `public_id` is the id on the wire: `u…`, or the host application's own."""
+    """A person. `public_id` is the id on the wire: `u…`, or the host application's own.
+
+    `username_key` and `name_key` are username and name without regard to case and form, to be compared byte by byte.
+    """
 
     __tablename__ = "users"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     public_id: Mapped[str] = mapped_column(String(64), unique=True)
     username: Mapped[str | None] = mapped_column(String(64))
-    username_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    username_key: Mapped[str | None] = mapped_column(String(200, collation="C"), unique=True)
     password_hash: Mapped[str | None] = mapped_column(Text)
     name: Mapped[str] = mapped_column(String(64))
+    name_key: Mapped[str] = mapped_column(String(200, collation="C"), server_default=text("''"))
     avatar: Mapped[str | None] = mapped_column(Text)
     status_text: Mapped[str | None] = mapped_column(String(200))
     shows_presence: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
@@ -43,6 +47,7 @@ class User(Base):
     listed: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     last_seen_at: Mapped[datetime | None] = mapped_column(Moment)
+    __table_args__ = (Index("users_by_name", "name_key", "id", postgresql_where=text("listed")),)
 
 
 class UserHead(Base):
@@ -72,6 +77,16 @@ class Login(Base):
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     gone_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (Index("logins_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),)
+
+
+class Ticket(Base):
+    """A WebSocket ticket that was not used yet: using it takes the row away. What a crash of the database empties is safe."""
+
+    __tablename__ = "tickets"
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    login_id: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
 
 
 class Conversation(Base):
