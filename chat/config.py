@@ -52,6 +52,8 @@ SETTINGS: tuple[Setting, ...] = (
     S("JWT_SECRET", _text, "", "HS256 key of access tokens, at least 32 bytes; the embedded start makes and keeps one; required otherwise"),
     S("JWT_PUBLIC_KEY", _text, "", "PEM key of a host application whose tokens (RS256, ES256, EdDSA) are taken too"),
     S("JWT_JWKS_URL", _text, "", "key set of a host application; keys are kept 10 minutes"),
+    S("JWT_ISSUER", _text, "", "`iss` that a host application's token must have; empty: not looked at"),
+    S("JWT_AUDIENCE", _text, "", "`aud` that it must be meant for; empty: not looked at, so its tokens for others get in too"),
     S("JWT_USER_CLAIM", _text, "", "claim that names the user; empty: sub, else userId, else id"),
     S("JWT_AUTO_CREATE", _flag, False, "a host application's unknown user becomes a user at first sight; off: its token is refused"),
     S("JWT_LEEWAY", int, 10, "seconds by which clocks of two hosts may differ"),
