@@ -57,6 +57,7 @@ SETTINGS: tuple[Setting, ...] = (
     S("JWT_USER_CLAIM", _text, "", "claim that names the user; empty: sub, else userId, else id"),
     S("JWT_AUTO_CREATE", _flag, False, "a host application's unknown user becomes a user at first sight; off: its token is refused"),
     S("JWT_LEEWAY", int, 10, "seconds by which clocks of two hosts may differ"),
+    S("REGISTRATION", _flag, True, "anybody may register; off: only users of a host application or of the command line"),
     S("ACCESS_MINUTES", int, 60, "minutes an access token lives: a leaked one is soon worthless, a refresh an hour costs nothing"),
     S("REFRESH_DAYS", int, 90, "days without use after which a login must be made anew"),
     S("TOKEN_DAYS", int, 30, "days a token without refresh lives (frontends that know no refresh)"),

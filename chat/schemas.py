@@ -13,13 +13,16 @@ from marshmallow import EXCLUDE, Schema, fields
 from marshmallow.validate import Range
 
 from chat.paging import LIST_DEFAULT, LIST_MOST
+from chat.text import is_address, is_keepable, is_line
 
 __all__ = [
+    "Address",
     "CommaList",
     "DoneSchema",
     "LocalId",
     "Name",
     "PageSchema",
+    "Password",
     "PersonSchema",
     "Text",
     "WholeNumber",
@@ -30,8 +33,6 @@ __all__ = [
 
 LARGEST = 2**63 - 1
 DIGITS = re.compile(r"-?[0-9]{1,19}")
-OVERRIDES = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # turn text around: a name poses as another
-UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's classes of controls, lone surrogates, line and paragraph separators
 
 
 def camel(name: str) -> str:
@@ -81,7 +82,7 @@ class Text(fields.String):
 
     def refuses(self, text: str) -> bool:
         """Tell whether some character cannot be kept."""
-        return "\0" in text or any("\ud800" <= character <= "\udfff" for character in text)
+        return not is_keepable(text)
 
 
 class Name(Text):
@@ -92,7 +93,32 @@ class Name(Text):
 
     def refuses(self, text: str) -> bool:
         """Tell whether some character would not stand on one line, or would turn the line around."""
-        return any(unicodedata.category(sign) in UNSHOWN or sign in OVERRIDES for sign in text)
+        return not is_line(text)
+
+
+class Address(Text):
+    """The address of a picture: http(s), or a path of this server."""
+
+    def __init__(self, **more: Any):
+        super().__init__(2_048, 1, **more)
+
+    def refuses(self, text: str) -> bool:
+        """Tell whether it is no address."""
+        return not is_address(text)
+
+
+class Password(Text):
+    """A password of 8 to 200 characters, brought to one form (NFC): two keyboards may write one letter in two ways."""
+
+    def __init__(self, **more: Any):
+        super().__init__(200, 8, **more)
+
+    def refuses(self, text: str) -> bool:
+        """Tell whether it holds what no keyboard writes."""
+        return any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **more: Any) -> str:
+        return unicodedata.normalize("NFC", super()._deserialize(value, attr, data, **more))
 
 
 class WireId(Text):
