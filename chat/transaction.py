@@ -59,14 +59,14 @@ class Transaction:
 
     def execute(self, statement: Executable | str, values: Mapping[str, Any] | list[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
         """Run a statement: SQLAlchemy's own, or text with named parameters (`:name`)."""
-        return self.connection.execute(text(statement) if isinstance(statement, str) else statement, values)  # type: ignore[arg-type]
+        return self.connection.execute(text(statement) if isinstance(statement, str) else statement, values)
 
     def lock_conversation(self, conversation_id: int) -> Head:
         """Lock a conversation's row until the commit, which should follow at once. Raises ChatError not_a_member if there is none."""
         row = self.execute(LOCK, {"id": conversation_id}).first()
         if row is None:
             raise ChatError("not_a_member")
-        return Head(*row)
+        return Head._make(row)
 
     def emit(self, event: Event) -> None:
         """Tell this once, and only if, the transaction is committed."""
