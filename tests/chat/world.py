@@ -1,0 +1,164 @@
+"""A small world in a real database: people, groups, messages written by the writer's own SQL, and units of work."""
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, Engine, event, text
+
+import chat
+from chat.config import SETTINGS
+from chat.models import Deployment
+from chat.frames import Caller, Event
+from chat.services import groups, members
+from chat.services.groups import Settings
+from chat.transaction import Transaction, run_in_transaction
+
+T = TypeVar("T")
+NUMBERS = count(1)
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+STORED = 0
+
+
+class World:
+    """Acts on the database as the server would. `events` holds what was told after each commit."""
+
+    def __init__(self, engine: Engine, **config: Any):
+        self.engine = engine
+        self.config: Mapping[str, Any] = DEFAULTS | config
+        self.events: list[Event] = []
+
+    @classmethod
+    def prepare(cls, engine: Engine) -> None:
+        """Make the tables and the writer's functions, where they are not there yet."""
+        Deployment.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.exec_driver_sql((Path(chat.__file__).parent / "writer.sql").read_text().replace("%", "%%"))
+
+    def tell(self, events: list[Event]) -> None:
+        self.events += events
+
+    def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
+        raise AssertionError(f"no task is expected, least of all {task}{arguments}")
+
+    def do(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Run a service in a unit of work of its own."""
+        return run_in_transaction(self.engine, self, lambda tx: work(tx, *arguments, **named))
+
+    def read(self, work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Run a service and return its answer as a client would decode it."""
+        return orjson.loads(orjson.dumps(self.do(work, *arguments, **named)))
+
+    def person(self, name: str = "Ann") -> Caller:
+        """Make a user."""
+        number = next(NUMBERS)
+        with self.engine.begin() as connection:
+            row = connection.execute(
+                text("INSERT INTO users (public_id, name) VALUES (:id, :name) RETURNING id, public_id"),
+                {"id": f"{name.lower()}{number}", "name": name},
+            ).one()
+        return Caller(row.id, row.public_id, 1, "")
+
+    def people(self, *names: str) -> list[Caller]:
+        """Make several users."""
+        return [self.person(name) for name in names]
+
+    def group(self, owner: Caller, *others: Caller, **settings: Any) -> str:
+        """Make a group and return its wire id."""
+        made = Settings(**({"name": "Club"} | settings))
+        return self.do(groups.create, owner, made, [other.public_id for other in others]).data["id"]
+
+    def join(self, group_id: str, member: Caller) -> None:
+        self.do(members.join, member, group_id)
+
+    def leave(self, group_id: str, member: Caller) -> None:
+        self.do(members.leave, member, group_id)
+
+    def send(self, wire_id: str, sender: Caller, content: str = "hi", **more: Any) -> int:
+        """Write a message into a conversation and return its seq."""
+        verdict, seq = self.try_to_send(wire_id, sender, content, **more)
+        assert verdict == STORED, verdict
+        return seq
+
+    def send_to(self, receiver: Caller, sender: Caller, content: str = "hi") -> str:
+        """Write a private message and return the conversation's wire id."""
+        low, high = sorted((sender.user_id, receiver.user_id))
+        self.send(f"p{low}-{high}", sender, content)
+        return f"p{low}-{high}"
+
+    def try_to_send(
+        self, wire_id: str, sender: Caller, content: str = "hi", *, read_seq: int | None = None,
+        connection: Connection | None = None,
+    ) -> tuple[int, int]:
+        """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in."""
+        low, high = map(int, wire_id[1:].split("-")) if wire_id[0] == "p" else (None, None)
+        item = {
+            "o": 0, "c": None if low else int(wire_id[1:]), "lo": low, "hi": high, "s": sender.user_id,
+            "l": f"local-{next(NUMBERS)}", "d": 1, "t": "text", "x": content, "b": None, "r": read_seq,
+        }
+        statement, values = text("SELECT chat_write_1(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
+        if connection is not None:
+            answer = connection.execute(statement, values).scalar_one()
+        else:
+            with self.engine.begin() as own:
+                answer = own.execute(statement, values).scalar_one()
+        _, verdict, _, seq, *_ = orjson.loads(answer)[0]
+        return verdict, seq
+
+    def move(self, wire_id: str, member: Caller, seq: int) -> None:
+        """Read up to an entry, by counting what stands there: the slow and certain way."""
+        self.sql(
+            """UPDATE memberships m SET read_seq = :seq, delivered_seq = greatest(delivered_seq, :seq),
+                   read_count = (SELECT e.count FROM entries e WHERE e.conversation_id = m.conversation_id AND e.seq = :seq),
+                   own_count = (SELECT count(*) FROM entries e WHERE e.conversation_id = m.conversation_id AND e.seq > :seq
+                                AND e.sender_id = m.user_id)
+               WHERE conversation_id = :id AND user_id = :user AND read_seq < :seq""",
+            id=self.number(wire_id), user=member.user_id, seq=seq,
+        )
+
+    def recall(self, wire_id: str, seq: int) -> None:
+        """Recall a message as a later command will: emptied, counted as a change, no longer unread."""
+        self.sql(
+            """WITH head AS (UPDATE conversation_heads SET change = change + 1, last_recalled_seq = greatest(last_recalled_seq, :seq)
+                             WHERE conversation_id = :id RETURNING change)
+               UPDATE entries SET content = '', body = NULL, recalled_at = now(), change = head.change FROM head
+               WHERE conversation_id = :id AND seq = :seq""",
+            id=self.number(wire_id), seq=seq,
+        )
+
+    def number(self, wire_id: str) -> int:
+        """Return a conversation's number."""
+        if wire_id[0] == "g":
+            return int(wire_id[1:])
+        low, high = map(int, wire_id[1:].split("-"))
+        return self.rows("SELECT id FROM conversations WHERE low = :low AND high = :high", low=low, high=high)[0][0]
+
+    def sql(self, statement: str, **values: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        with self.engine.begin() as connection:
+            return list(connection.execute(text(statement), values))
+
+    def told(self, name: str) -> list[Event]:
+        """Return the events of this name since the last look, and forget all of them."""
+        found, self.events = [event for event in self.events if event.name == name], []
+        return found
+
+    @contextmanager
+    def counted(self) -> Any:
+        """Collect the statements that are run inside."""
+        found: list[str] = []
+
+        def note(connection: Connection, cursor: Any, statement: str, *more: Any) -> None:
+            found.append(statement)
+
+        event.listen(self.engine, "before_cursor_execute", note)
+        try:
+            yield found
+        finally:
+            event.remove(self.engine, "before_cursor_execute", note)
