@@ -6,7 +6,7 @@ Passwords are hashed in gevent's thread pool, for argon2 does not yield: the one
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from threading import BoundedSemaphore
 from time import time
@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import gevent
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from redis import Redis
 from sqlalchemy import Engine
 
 from chat import origins
 from chat.errors import ChatError
 from chat.frames import Caller
 from chat.services import logins
+from chat.throttle import Throttle
 from chat.tokens import Claims, Tokens
 from chat.transaction import Teller, run_in_transaction
 
@@ -41,11 +43,15 @@ NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAA
 
 
 class Process(Teller, Protocol):
-    """What a process is to its authority: where the database is, besides settings and telling."""
+    """What a process is to its authority: where database and Redis are, besides settings and telling."""
 
     @property
     def engine(self) -> Engine:
         """The pool of database connections."""
+
+    @property
+    def redis(self) -> Redis:
+        """The client of the shared Redis."""
 
 
 class Kept(NamedTuple):
@@ -65,6 +71,13 @@ class Auth:
         self._endings = 0
         self.tokens = Tokens(process.config)
         self.passwords = Passwords()
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        """The limits on guessing."""
+        config = self._process.config
+        pool = self._process.redis.connection_pool
+        return Throttle(pool, config["REDIS_PREFIX"], config["LOGIN_PER_NAME"], config["LOGIN_PER_ADDRESS"])
 
     def token_of(self, headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]) -> str:
         """Return the token of a request: `Authorization: Bearer`, else the cookie, else (by setting) the query.
@@ -136,9 +149,11 @@ class Passwords:
         right = self._work(_verified, password_hash or NOBODY, password)
         return right and password_hash is not None
 
-    def outdated(self, password_hash: str) -> bool:
-        """Tell whether a hash was made with other parameters than today's."""
-        return HASHER.check_needs_rehash(password_hash)
+    def renewed(self, password_hash: str | None, password: str) -> str:
+        """Return a hash with today's parameters for one that was made with others; empty if it was made with these."""
+        if password_hash is None or not HASHER.check_needs_rehash(password_hash):
+            return ""
+        return self.hash(password)
 
     def _work(self, function: Callable[..., T], *arguments: str) -> T:
         if self._waiting >= WAITING:

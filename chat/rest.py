@@ -30,9 +30,23 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from chat.errors import ChatError
 from chat.frames import Caller, Command
 from chat.messages import Sent
+from chat.transaction import Transaction, run_in_transaction
 
-__all__ = ["Operation", "answer", "caller", "describe", "loaded", "node", "operation_of", "run_verb", "sent"]
+__all__ = [
+    "Operation",
+    "answer",
+    "caller",
+    "describe",
+    "idempotency_key",
+    "in_transaction",
+    "loaded",
+    "node",
+    "operation_of",
+    "run_verb",
+    "sent",
+]
 
+T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
 KEY_CHARACTERS = 64  # an Idempotency-Key is a UUID or the like
 BODYLESS = {"GET", "HEAD", "DELETE"}
@@ -112,10 +126,15 @@ def loaded(schema: type[Schema], **path: Any) -> dict[str, Any]:
 
 def run_verb(op: str, data: dict[str, Any], status: int | None = None) -> Response:
     """Run a verb for the caller and answer with its reply, with the described status. A known `localId` answers 200."""
-    reply = node().execute(caller(), Command(op, None, data, _idempotency_key()))
+    reply = node().execute(caller(), Command(op, None, data, idempotency_key()))
     if isinstance(reply, Sent):
         return answer(reply.data, 200 if reply.known else 201)
     return answer(reply, status)
+
+
+def in_transaction(work: Callable[[Transaction], T]) -> T:
+    """Return what `work` returns, in a unit of work of its own: for what is no verb."""
+    return run_in_transaction(node().engine, node(), work)
 
 
 def answer(data: Any, status: int | None = None) -> Response:
@@ -153,7 +172,8 @@ def _raw_body() -> bytes:
         raise ChatError("invalid", "The body ended early.") from error
 
 
-def _idempotency_key() -> str:
+def idempotency_key() -> str:
+    """Return the request's Idempotency-Key, empty where there is none. Raises ChatError invalid."""
     key = request.headers.get("Idempotency-Key", "")
     if len(key) > KEY_CHARACTERS or not (key.isascii() and (key.isprintable())):
         raise ChatError("invalid", f"An Idempotency-Key has 1 to {KEY_CHARACTERS} printable ASCII characters.")

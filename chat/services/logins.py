@@ -25,6 +25,7 @@ __all__ = [
     "listed",
     "make_ticket",
     "open_login",
+    "open_token",
     "refresh",
 ]
 
@@ -115,10 +116,20 @@ def host_caller(tx: Transaction, claims: Claims, *, create: bool) -> Caller:
     return Caller(row.user_id, row.public_id, row.id)
 
 
-def end_login(tx: Transaction, user_id: int, login_id: int) -> None:
-    """End one of the user's logins; its connections are to be ended after the commit. Raises ChatError not_found."""
-    if tx.execute(END, {"login": login_id, "user": user_id}).first() is None:
-        raise ChatError("not_found", "There is no such login.")
+def end_login(tx: Transaction, user_id: int, login_id: int) -> bool:
+    """End one of the user's logins, whose connections are to be ended after the commit. False: there is no such one."""
+    return tx.execute(END, {"login": login_id, "user": user_id}).first() is not None
+
+
+def open_token(tx: Transaction, caller: Caller, name: str) -> Opened:
+    """Open a login of its own for a token without refresh. Raises ChatError forbidden to a host application's token.
+
+    How long a host lets its users in is the host's to say.
+    """
+    kind = tx.execute("SELECT kind FROM logins WHERE id = :id", {"id": caller.login_id}).scalar()
+    if kind == HOST:
+        raise ChatError("forbidden", "A host application's token makes no others.")
+    return open_login(tx, accounts.Account(caller.user_id, caller.public_id), TOKEN, name)
 
 
 def listed(tx: Transaction, caller: Caller) -> list[dict[str, Any]]:
