@@ -1,0 +1,163 @@
+"""The web server: gunicorn's settings and its worker class of ours. `gunicorn -c chat/webserver.py wsgi:app`.
+
+This file is both gunicorn's configuration (the lower-case names below, read from the environment) and the module of the
+worker class. gunicorn reads it before it forks, so it may import nothing that opens sockets or threads: gevent patches
+in the worker, and `wsgi.py` sees to it.
+"""
+
+import os
+import resource
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import pywsgi
+from gevent.event import Event
+from gevent.pool import Pool
+from gunicorn.workers.ggevent import GeventWorker
+
+from chat.child import tie_to_parent
+from chat.httphandler import Handler
+
+__all__ = ["Server", "Worker"]
+
+UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
+DESCRIPTOR_RESERVE = 256  # for what is not a client: database, Redis, files, the event loop
+
+
+def usable_descriptors() -> int:
+    """Raise this process's limit of open files to what the system allows, and return how many may be clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 20 if hard == resource.RLIM_INFINITY else hard  # the kernel's own bound (fs.nr_open) where none is set
+    if soft != most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(64, most - DESCRIPTOR_RESERVE)
+
+
+def _bind() -> str:
+    # The supervisor listens already: while the web server starts anew, clients wait for a moment and are not refused.
+    inherited = os.environ.get("CHAT_LISTEN_FD")
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
+    return f"fd://{inherited}" if inherited else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+bind = _bind()
+workers = int(os.environ.get("WORKERS", "1"))
+worker_class = "chat.webserver.Worker"
+worker_connections = usable_descriptors()  # that requests hold; detached ones are bounded by their descriptors alone
+backlog = 2048  # connections waiting to be accepted: everybody comes back at once after a restart
+timeout = 30  # seconds without a sign of life after which a worker is stuck in C and is replaced
+graceful_timeout = 8  # seconds to drain: inside the 10 s that a container or the supervisor gives
+preload_app = False  # nothing of the application may exist before the fork and the patch
+control_socket_disable = True  # a thread in the master, and one file for all servers of a user
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (the sign of life must not wait for a disk)
+loglevel = os.environ.get("LOG_LEVEL", "warning")
+errorlog = "-"
+accesslog = None
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let the worker end with gunicorn's master, even if that is killed."""
+    tie_to_parent(signal.SIGKILL, worker.ppid)
+    del server
+
+
+class Server(pywsgi.WSGIServer):  # type: ignore[misc]
+    """The listener of one worker: Nagle off, descriptors bounded, idle connections known, so that draining is quick."""
+
+    handler_class = Handler
+
+    def __init__(self, listener: Any, application: Any, *, environ: dict[str, Any] | None = None, **options: Any):
+        self.idle: set[Handler] = set()
+        self.draining = False
+        # A name is needed here, or pywsgi asks the DNS for one, which may take its time.
+        environ = {"SERVER_NAME": "localhost", **(environ or {})}
+        super().__init__(listener, application, environ=environ, log=None, **options)
+        self.descriptor_bound = usable_descriptors() + DESCRIPTOR_RESERVE // 2
+
+    def init_socket(self) -> None:
+        """Take or open the listener. Connections inherit: no Nagle (42 ms an answer), a bound on unsent bytes."""
+        super().init_socket()
+        if self.socket.family != socket.AF_UNIX:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+    def do_read(self) -> Any:
+        """Accept a connection, and refuse it if descriptors run out: the kernel gives the lowest free number."""
+        accepted = super().do_read()
+        if not accepted or accepted[0].fileno() < self.descriptor_bound:
+            return accepted
+        self._refuse(accepted[0])
+        return None
+
+    @staticmethod
+    def _refuse(client: Any) -> None:
+        body = b'{"error":{"code":"overloaded","message":"too many connections","retryAfter":5}}'
+        head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n"
+        try:
+            client._sock.send(b"%sConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body))
+        except OSError:
+            return
+        finally:
+            client.close()
+
+    def drain(self) -> None:
+        """Take no more connections, end idle ones, let each answer under way be its connection's last."""
+        self.draining = True
+        self.close()
+        for handler in list(self.idle):
+            try:
+                handler.socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                continue  # the client was faster
+
+    @property
+    def busy(self) -> int:
+        """Connections that are still being served."""
+        return len(self.pool)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """gunicorn's gevent worker with our server. It stops when told to, once the application's sessions know."""
+
+    def run(self) -> None:
+        """Serve until told to stop (or until the master is gone), then drain."""
+        self._told = Event()
+        servers = [self._serve(listener) for listener in self.sockets]
+        while self.alive:
+            self.notify()
+            self._told.wait(1.0)
+        self._drain(servers)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Note that the worker shall end (SIGTERM); wakes the loop from inside a signal handler."""
+        super().handle_exit(sig, frame)
+        if hasattr(self, "_told"):
+            gevent.get_hub().loop.run_callback_threadsafe(self._told.set)
+
+    def _serve(self, listener: Any) -> Server:
+        listener.setblocking(1)
+        environ = {"wsgi.multithread": True, "wsgi.multiprocess": self.cfg.workers > 1}
+        server = Server(listener, self.wsgi, spawn=Pool(self.worker_connections), environ=environ)
+        server.start()
+        return server
+
+    def _drain(self, servers: list[Server]) -> None:
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        node = getattr(self.wsgi, "extensions", {}).get("chat.node")
+        if node is not None:  # first, while we still listen, so that a load balancer can see in /readyz what goes on
+            try:
+                node.drain(timeout=self.cfg.graceful_timeout / 2)
+            except Exception:  # a fault there must not keep the worker from ending
+                self.log.exception("The sessions could not be drained")
+        for server in servers:
+            server.drain()
+        while any(server.busy for server in servers) and time.monotonic() < deadline:
+            self.notify()
+            gevent.sleep(0.02)
+        for server in servers:
+            server.stop(timeout=0)
