@@ -1,0 +1,88 @@
+/** The server's REST verbs as this page uses them: one function each, answers passed on as they come. */
+
+import { exchange } from './http.js';
+
+const enc = encodeURIComponent;
+
+function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
+  return given.length ? `?${new URLSearchParams(given)}` : '';
+}
+
+export class Api {
+  constructor(account) {
+    this.account = account;
+  }
+
+  /** One authenticated exchange; a token that was refused is renewed once. */
+  async call(method, path, options = {}) {
+    const token = await this.account.token();
+    try {
+      return await exchange(method, path, { ...options, token });
+    } catch (error) {
+      if (error.status !== 401) throw error;
+      return exchange(method, path, { ...options, token: await this.account.token({ fresh: true }) });
+    }
+  }
+
+  me() {
+    return this.call('GET', '/users/me');
+  }
+
+  findPeople(text, limit = 20) {
+    return this.call('GET', `/users${query({ query: text, limit })}`);
+  }
+
+  person(userId) {
+    return this.call('GET', `/users/${enc(userId)}`);
+  }
+
+  conversations(cursor, limit = 100) {
+    return this.call('GET', `/conversations${query({ cursor, limit })}`);
+  }
+
+  conversation(id) {
+    return this.call('GET', `/conversations/${enc(id)}`);
+  }
+
+  /** A page of entries, ascending; `before` and `after` are entry numbers. */
+  messages(id, { before, after, limit = 50 } = {}) {
+    return this.call('GET', `/conversations/${enc(id)}/messages${query({ before, after, limit })}`);
+  }
+
+  members(id, cursor, limit = 100) {
+    return this.call('GET', `/conversations/${enc(id)}/members${query({ cursor, limit })}`);
+  }
+
+  unread() {
+    return this.call('GET', '/unread');
+  }
+
+  createGroup(name, memberIds, localId) {
+    return this.call('POST', '/groups', { body: { name, memberIds, localId } });
+  }
+
+  group(id) {
+    return this.call('GET', `/groups/${enc(id)}`);
+  }
+
+  renameGroup(id, name) {
+    return this.call('PATCH', `/groups/${enc(id)}`, { body: { name } });
+  }
+
+  addMembers(id, userIds) {
+    return this.call('POST', `/groups/${enc(id)}/members`, { body: { userIds } });
+  }
+
+  removeMember(id, userId) {
+    return this.call('DELETE', `/groups/${enc(id)}/members/${enc(userId)}`);
+  }
+
+  joinGroup(id) {
+    return this.call('POST', `/groups/${enc(id)}/join`, { body: {} });
+  }
+
+  leaveGroup(id) {
+    return this.call('POST', `/groups/${enc(id)}/leave`, { body: {} });
+  }
+}

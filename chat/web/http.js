@@ -1,0 +1,73 @@
+/** One HTTP exchange with the server: JSON both ways, a time limit, and one kind of error. */
+
+/** A person waits no longer than this for an answer (ms). */
+const ANSWER_WITHIN = 20000;
+
+const PASSING = new Set(['internal', 'overloaded', 'unavailable', 'rate_limited', 'too_many_sessions', 'going_away']);
+
+/** The server said no, or nothing (`status` 0, code `unreachable`). Codes are the server's. */
+export class ApiError extends Error {
+  constructor({ code, message, details, retryAfter }, status = 400) {
+    super(message || code);
+    Object.assign(this, { name: 'ApiError', code, details, retryAfter, status });
+  }
+
+  /** Whether the same request may succeed later without being changed. */
+  get passing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500 || PASSING.has(this.code);
+  }
+}
+
+export const unreachable = (message = '') => new ApiError({ code: 'unreachable', message }, 0);
+
+/**
+ * Ask `/api/v1` + path. Options: `body` (sent as JSON), `token`, `signal`, `within` (ms).
+ * Returns the answer's JSON, or `null` where it has none; throws ApiError.
+ */
+export async function exchange(method, path, { body, token, signal, within = ANSWER_WITHIN } = {}) {
+  const limit = new AbortController();
+  const giveUp = () => limit.abort();
+  const timer = setTimeout(giveUp, within);
+  signal?.addEventListener('abort', giveUp, { once: true });
+  try {
+    signal?.throwIfAborted();
+    const response = await fetch(`/api/v1${path}`, { method, signal: limit.signal, ...contents(body, token) });
+    return await answerOf(response);
+  } catch (error) {
+    throw error instanceof ApiError ? error : unreachable(error.message);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+function contents(body, token) {
+  const headers = {};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body === undefined) return { headers, cache: 'no-store' };
+  headers['Content-Type'] = 'application/json';
+  return { headers, cache: 'no-store', body: JSON.stringify(body) };
+}
+
+async function answerOf(response) {
+  const text = await response.text();
+  const answer = parse(text);
+  if (response.ok) return answer;
+  const error = answer?.error ?? { code: `http_${response.status}`, message: response.statusText };
+  throw new ApiError({ retryAfter: retryAfterOf(response), ...error }, response.status);
+}
+
+function retryAfterOf(response) {
+  const seconds = Number(response.headers.get('Retry-After'));
+  return seconds > 0 ? seconds : undefined;
+}
+
+/** A proxy's error page is not JSON; its status says enough. */
+function parse(text) {
+  if (!text) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
