@@ -54,7 +54,8 @@ def _me(node: Any, caller: Caller, _data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _search(node: Any, _caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
-    rows, cursor = run_in_transaction(node.engine, node, lambda tx: users.search(tx, data["query"], data["cursor"], data["limit"]))
+    wanted = data["query"], data["cursor"], data["limit"]
+    rows, cursor = run_in_transaction(node.engine, node, lambda tx: users.search(tx, *wanted))
     return {"users": persons.persons(node, rows), "nextCursor": cursor}
 
 

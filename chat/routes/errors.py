@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from chat.errors import CODES, ChatError
+from chat.rest import node
 from chat.text import line_of
 
 __all__ = ["blueprint", "error_response"]
@@ -40,6 +41,7 @@ def error_response(error: ChatError, status: int | None = None) -> Response:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.code.status == 413:
         headers["Connection"] = "close"  # the rest of the body is not read
+    node().metrics.errors[error.code.name] += 1
     body = orjson.dumps({"error": error.as_data()})
     return Response(body, status or error.code.status, headers, mimetype="application/json")
 
