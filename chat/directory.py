@@ -1,12 +1,12 @@
-"""Users by number and by wire id, kept in the process: the pair never changes, so nothing here can go stale."""
+"""Users by number and wire id, private conversations by their users: kept in the process, for none of it changes."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, tuple_
 
 from chat.errors import ChatError
-from chat.models import User
+from chat.models import Conversation, User
 
 __all__ = ["Directory"]
 
@@ -20,6 +20,7 @@ class Directory:
         self._engine = engine
         self._public: OrderedDict[int, str] = OrderedDict()
         self._number: dict[str, int] = {}
+        self._private: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def known_number(self, public_id: str) -> int | None:
         """Return a user's number if it is known here, without asking anybody."""
@@ -43,7 +44,8 @@ class Directory:
         missing = [number for number in wanted if number not in self._public]
         if missing:
             with self._engine.connect() as connection:
-                for number, public_id in connection.execute(select(User.id, User.public_id).where(User.id.in_(missing))):
+                found = select(User.id, User.public_id).where(User.id.in_(missing))
+                for number, public_id in connection.execute(found):
                     self.learn(number, public_id)
         return {number: self._public[number] for number in wanted if number in self._public}
 
@@ -54,3 +56,25 @@ class Directory:
         if len(self._public) > KEPT:
             _, forgotten = self._public.popitem(last=False)
             self._number.pop(forgotten, None)
+
+    def conversations(self, places: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], int]:
+        """Return the numbers of these conversations, places as `parse_conversation` gives them.
+
+        Private ones that do not exist are left out; a group's number is taken as it is. Proves no membership.
+        """
+        wanted = set(places)
+        missing = [(low, high) for group, low, high in wanted if not group and (low, high) not in self._private]
+        if missing:
+            self._learn_private(missing)
+        found = {place: place[0] or self._private.get(place[1:], 0) for place in wanted}
+        return {place: number for place, number in found.items() if number}
+
+    def _learn_private(self, pairs: list[tuple[int, int]]) -> None:
+        pair = tuple_(Conversation.low, Conversation.high)
+        with self._engine.connect() as connection:
+            found = select(Conversation.low, Conversation.high, Conversation.id).where(pair.in_(pairs))
+            for low, high, number in connection.execute(found):
+                if low is not None and high is not None:
+                    self._private[low, high] = number
+        while len(self._private) > KEPT:
+            self._private.popitem(last=False)

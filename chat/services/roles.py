@@ -3,7 +3,7 @@
 None of this changes who is in the group, so it has no notice: the members hear of it as a change of the conversation.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from chat.errors import ChatError
 from chat.frames import Caller
@@ -14,6 +14,8 @@ from chat.times import wire_time
 from chat.transaction import Transaction
 
 __all__ = ["assign", "mute", "transfer"]
+
+LONGEST = datetime(9000, 1, 1, tzinfo=UTC)  # for ever, and still a time in every zone
 
 
 def assign(tx: Transaction, caller: Caller, wire_id: str, user_id: str, role: str) -> None:
@@ -47,13 +49,15 @@ def transfer(tx: Transaction, caller: Caller, wire_id: str, user_id: str) -> Non
 
 
 def mute(tx: Transaction, caller: Caller, wire_id: str, user_id: str, until: datetime | None) -> None:
-    """Forbid a member of a lower role to write until then (aware), by an admin or the owner; None: they may again.
+    """Forbid a member of a lower role to write until then (aware), by an admin or the owner; None or past: they may.
 
     Raises ChatError not_a_member, forbidden or unknown_user.
     """
     subject = people.one(tx, user_id)
     group = open_group(tx, caller.user_id, wire_id)
     demand_over(tx, group, subject)
+    if until is not None:
+        until = min(until, LONGEST) if until > datetime.now(UTC) else None
     tx.execute(MUTE, {"id": group.id, "user": subject.id, "until": until})
     told = {"userId": subject.public_id, "mutedUntil": wire_time(until) if until else None}
     notices.changed(tx, group.id, "mute", told)

@@ -1,0 +1,37 @@
+"""Numbers and wire ids, asked of the database once."""
+
+import pytest
+
+from chat.directory import Directory
+from chat.errors import ChatError
+from tests.chat.world import World
+
+
+def test_a_user_is_looked_up_once(world: World) -> None:
+    ann = world.person()
+    directory = Directory(world.engine)
+    with world.counted() as statements:
+        assert directory.number(ann.public_id) == ann.user_id
+        assert directory.number(ann.public_id) == ann.user_id
+        assert directory.public_ids([ann.user_id]) == {ann.user_id: ann.public_id}
+    assert len(statements) == 1
+
+
+def test_nobody_is_an_unknown_user(world: World) -> None:
+    with pytest.raises(ChatError, match="unknown_user"):
+        Directory(world.engine).number("nobody")
+
+
+def test_private_conversations_are_looked_up_once_and_only_if_they_exist(world: World) -> None:
+    ann, bob, cat = world.people("Ann", "Bob", "Cat")
+    wire_id = world.send_to(bob, ann)
+    there, missing = (0, ann.user_id, bob.user_id), (0, ann.user_id, cat.user_id)
+    directory, number = Directory(world.engine), world.number(wire_id)
+    with world.counted() as statements:
+        assert directory.conversations([there, missing]) == {there: number}
+        assert directory.conversations([there]) == {there: number}
+    assert len(statements) == 1
+
+
+def test_a_groups_number_is_its_own(world: World) -> None:
+    assert Directory(world.engine).conversations([(7, 0, 0)]) == {(7, 0, 0): 7}
