@@ -54,7 +54,10 @@ BODYLESS = {"GET", "HEAD", "DELETE"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What OpenAPI says of a route. `request` is the schema of the body (of the query with GET and DELETE)."""
+    """What OpenAPI says of a route. `request` is the schema of the body (of the query with GET and DELETE).
+
+    `without` names fields of it (on the wire) that the path says, under another name than its own.
+    """
 
     summary: str
     verb: str
@@ -63,6 +66,7 @@ class Operation:
     status: int
     errors: tuple[str, ...]
     public: bool
+    without: frozenset[str]
 
 
 def describe(
@@ -74,13 +78,15 @@ def describe(
     status: int = 200,
     errors: tuple[str, ...] = (),
     public: bool = False,
+    without: tuple[str, ...] = (),
 ) -> Callable[[V], V]:
     """Declare a route, and let in only who has a valid token (all, if `public`).
 
     `verb` names the command behind it, whose schema is then the request's; `response` is the schema of the answer's
-    data, for the documents only; `status` that of success; `errors` the codes beyond those of every route.
+    data, for the documents only; `status` that of success; `errors` the codes beyond those of every route; `without`
+    fields of the request that the path says under another name.
     """
-    operation = Operation(summary, verb, request, response, status, errors, public)
+    operation = Operation(summary, verb, request, response, status, errors, public, frozenset(without))
 
     def mark(view: V) -> V:
         @wraps(view)
