@@ -17,7 +17,7 @@ REFUSALS = (
 @blueprint.post("/users/<user_id>/messages")
 @describe(
     "Send a private message; 200 for a known localId.",
-    verb="message.send", response=MessageSchema, status=201, errors=REFUSALS,
+    verb="message.send", response=MessageSchema, status=201, errors=REFUSALS, without=("toUser", "conversationId"),
 )  # fmt: skip
 def send_to_user(user_id: str) -> Response:
     """Write a message to a user; the first one makes the conversation."""
@@ -27,7 +27,7 @@ def send_to_user(user_id: str) -> Response:
 @blueprint.post("/conversations/<conversation_id>/messages")
 @describe(
     "Send a message into a conversation; 200 for a known localId.",
-    verb="message.send", response=MessageSchema, status=201, errors=REFUSALS,
+    verb="message.send", response=MessageSchema, status=201, errors=REFUSALS, without=("toUser", "conversationId"),
 )  # fmt: skip
 def send(conversation_id: str) -> Response:
     """Write a message into a conversation."""
