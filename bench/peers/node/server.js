@@ -1,9 +1,11 @@
 'use strict';
 // A chat on Socket.IO as a careful team would write it: the peer that ours is measured against.
 //
-//   node server.js --store=single|batch --unread=pipeline|script
+//   node --max-semi-space-size=32 server.js --store=single|batch --unread=pipeline|script
 //
+// (a larger young generation: a tenth less garbage collection for 2 kB more per idle connection).
 // Environment: PORT, DATABASE_URL, REDIS_URL, JWT_SECRET. The process serves until it is told to stop.
+const { createSecretKey } = require('node:crypto');
 const http = require('node:http');
 const Redis = require('ioredis');
 const jwt = require('jsonwebtoken');
@@ -19,8 +21,10 @@ const { values: flags } = parseArgs({
   options: { store: { type: 'string', default: 'single' }, unread: { type: 'string', default: 'pipeline' } },
 });
 
-// Ten connections: more made the single inserts slower, since PostgreSQL has one core here.
-const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 10 });
+// Of 5, 10 and 20 connections these stored most single inserts; the batches use two.
+// As a key object: for a string jsonwebtoken first tries, and fails, to read it as PEM, at every token.
+const secret = createSecretKey(Buffer.from(process.env.JWT_SECRET));
+const pool = new Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
 const redis = new Redis(process.env.REDIS_URL, { enableAutoPipelining: true });
 const groups = new Groups(pool);
 const store = new stores[flags.store](pool);
@@ -39,7 +43,7 @@ io.engine.on('connection', (raw) => { raw.request = null; });
 
 io.use(async (socket, next) => {
   try {
-    const claims = jwt.verify(socket.handshake.auth.token, process.env.JWT_SECRET, { algorithms: ['HS256'] });
+    const claims = jwt.verify(socket.handshake.auth.token, secret, { algorithms: ['HS256'] });
     if (!claims.exp) throw new Error('a token without exp');
     socket.data.user = claims.sub;
     socket.data.groups = await groups.of(claims.sub);
