@@ -1,7 +1,5 @@
 """Flask extensions, unbound: `create_app` binds them, modules import them without a cycle."""
 
-from typing import Any
-
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase
@@ -11,8 +9,6 @@ __all__ = ["Base", "db", "migrate"]
 
 class Base(DeclarativeBase):
     """Declarative base of every table."""
-
-    type_annotation_map: dict[Any, Any] = {}
 
 
 db = SQLAlchemy(model_class=Base)

@@ -41,11 +41,12 @@ class Event:
 
     `change` > 0 makes it durable: the conversation's (or the user's) change that it stands for. `logged` events can be
     resumed from the log. `version` is the conversation's members_version at its commit; `members` its members' numbers
-    where there are at most 20; `added` and `removed` those whom this very event lets in or out. `origin` is the session
-    that gets the reply instead.
+    where there are at most 20 (`private`: both of a private conversation); `added` and `removed` those whom this very
+    event lets in or out. `origin` is the session that gets the reply instead. `told` lists what a batch of missed messages
+    tells of: (conversation, change, seq). `n` is the event's number on the bus, 0 until it is known.
     """
 
-    __slots__ = ("_data", "added", "change", "encodings", "logged", "members", "n", "name", "origin", "raw", "removed", "scope", "seq", "target", "version")
+    __slots__ = ("_data", "added", "change", "encodings", "logged", "members", "n", "name", "origin", "private", "raw", "removed", "scope", "seq", "target", "told", "version")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Event:
         removed: tuple[int, ...] = (),
         origin: str = "",
         logged: bool = True,
+        private: bool = False,
     ):
         self.name = name
         self.raw = raw
@@ -75,7 +77,9 @@ class Event:
         self.removed = removed
         self.origin = origin
         self.logged = logged
+        self.private = private
         self.n = 0
+        self.told: tuple[tuple[int, int, int], ...] = ()
         self.encodings: dict[str, bytes] = {}
         self._data: Any = None
 
@@ -101,14 +105,14 @@ class Event:
     def header(self) -> bytes:
         """Return what another process must know to deliver `raw` without decoding it: one JSON array on one line."""
         return orjson.dumps(
-            (self.name, self.scope, self.target, self.change, self.seq, self.version, self.members, self.added, self.removed, self.origin, self.logged)
+            (self.name, self.scope, self.target, self.change, self.seq, self.version, self.members, self.added, self.removed, self.origin, self.logged, self.private)
         )
 
     @classmethod
     def read(cls, header: bytes, raw: bytes) -> "Event":
         """Make the event that another process described with `header()`."""
-        name, scope, target, change, seq, version, members, added, removed, origin, logged = orjson.loads(header)
+        name, scope, target, change, seq, version, members, added, removed, origin, logged, private = orjson.loads(header)
         return cls(
             name, raw, scope, target, change=change, seq=seq, version=version, members=tuple(members), added=tuple(added), removed=tuple(removed),
-            origin=origin, logged=logged,
+            origin=origin, logged=logged, private=private,
         )

@@ -1,0 +1,36 @@
+"""The application: `create_app` puts the parts together; `python app.py` starts a whole server on this machine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+
+from chat import routes, transports
+from chat.config import load
+from chat.extensions import db, migrate
+from chat.node import Node
+
+__all__ = ["create_app"]
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Return the application by the environment's settings, over which `config` goes. It connects to nothing yet.
+
+    Raises ConfigError when a setting is missing or makes no sense.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config.from_mapping(load(config))
+    app.config["SQLALCHEMY_DATABASE_URI"] = app.config["DATABASE_URL"]
+    db.init_app(app)
+    migrate.init_app(app, db)
+    app.extensions["chat.node"] = Node(app.config)
+    for blueprint in routes.blueprints():
+        app.register_blueprint(blueprint)
+    transports.mount_all(app)
+    return app
+
+
+if __name__ == "__main__":
+    from chat.supervisor import main
+
+    main()

@@ -1,0 +1,103 @@
+"""Events between processes: the one subscription of this process, watched so that it cannot die quietly.
+
+Every batch comes as one message in the order of its numbers: a line that describes it, then two lines per event. One
+channel carries all: a process with a few hundred sessions would listen to every one of many channels anyway, and a
+conversation nobody here is in costs one look into a dictionary.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from redis import Redis, RedisError
+
+from chat.frames import Event
+
+__all__ = ["Batch", "Broker"]
+
+logger = logging.getLogger(__name__)
+FORMAT = "1"         # of the first line; another version's batches are left to the tail
+LOOK = 1.0           # seconds between two looks at the clock
+PING_EVERY = 2.0     # seconds of silence after which the subscription is tried
+DEAD_AFTER = 6.0     # seconds of silence after which it is made anew
+LONGEST_PAUSE = 2.0  # seconds between two attempts to subscribe
+
+
+class Batch:
+    """One published batch: whose it is, its number there, the epoch, the number before its first event, its lines."""
+
+    __slots__ = ("before", "epoch", "lines", "number", "process_id")
+
+    def __init__(self, payload: bytes):
+        first, *self.lines = payload.split(b"\n")
+        version, epoch, process_id, number, before = first.decode().split(" ")
+        if version != FORMAT:
+            raise ValueError(f"format {version}")
+        self.epoch, self.process_id = epoch, process_id
+        self.number, self.before = int(number), int(before)
+
+    @property
+    def last(self) -> int:
+        """Number of the last event."""
+        return self.before + len(self.lines) // 2
+
+    def events(self) -> list[Event]:
+        """Return the events, numbered."""
+        made = []
+        for place in range(0, len(self.lines), 2):
+            event = Event.read(self.lines[place], self.lines[place + 1])
+            event.n = self.before + place // 2 + 1
+            made.append(event)
+        return made
+
+
+class Broker:
+    """Hears every batch. `heard(batch)` must not wait; `connected` and `lost` are told of the subscription's state."""
+
+    def __init__(self, redis: Redis, prefix: str, heard: Callable[[Batch], None], connected: Callable[[], None], lost: Callable[[], None]):
+        self._redis = redis
+        self._channel = prefix + "events"
+        self._heard, self._connected, self._lost = heard, connected, lost
+        self.subscribed = False
+        self.loops = {"broker": self._run}
+
+    def _run(self) -> None:
+        pause = 0.05
+        while True:
+            try:
+                self._listen()
+            except (RedisError, OSError) as error:
+                logger.warning("The subscription to Redis is lost: %s", error)
+            if self.subscribed:
+                pause = 0.05
+                self.subscribed = False
+                self._lost()
+            gevent.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _listen(self) -> None:
+        """Subscribe and hear until the subscription is silent for too long. Raises RedisError."""
+        with self._redis.pubsub() as subscription:
+            subscription.subscribe(self._channel)
+            heard_at = time.monotonic()
+            while time.monotonic() - heard_at < DEAD_AFTER:
+                message = subscription.get_message(timeout=LOOK)
+                if message is not None:
+                    heard_at = time.monotonic()
+                    self._take(message)
+                elif time.monotonic() - heard_at > PING_EVERY:
+                    subscription.ping()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            self._connected()
+            self.subscribed = True
+        elif message["type"] == "message":
+            try:
+                batch = Batch(message["data"])
+            except ValueError as error:
+                logger.warning("A batch of an unknown kind was left to the tail: %s", error)
+                return
+            self._heard(batch)

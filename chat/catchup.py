@@ -1,0 +1,174 @@
+"""What a returning client missed: from the logs where they can tell, from the database for the rest.
+
+Reads only; the caller hands the result over in chunks and turns the session live afterwards.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+from gevent.lock import BoundedSemaphore
+from redis import RedisError
+
+from chat.cursor import Cursor
+from chat.errors import ChatError
+from chat.frames import CONVERSATION, USER, Event
+from chat.ids import conversation_wire_id
+from chat.log import Log, LogRead, log_name
+from chat.messages import message_json
+from chat.postgres import Lost, Refused, Statement
+
+__all__ = ["CHUNK", "MARGIN_US", "CatchUp", "Missed", "entry_event"]
+
+SQL = "SELECT chat_missed_1($1::json)"
+MOST_ENTRIES = 1_000     # beyond that a client asks for the newest page of each conversation instead
+MOST_BYTES = 1_000_000   # the same in bytes
+CHUNK = 50               # messages of an offline batch: a screen or two, taken before the next goes out
+MARGIN_US = 15_000_000   # microseconds by which what was committed may be younger than when it was numbered: 5 s a statement, 5 s idle, clocks
+READERS = 4              # catch-ups that ask the database at a time, each on a connection of its own
+BUCKET_US = 8_000_000    # microseconds of one value of `touched`
+
+
+class Missed(NamedTuple):
+    """Events to hand over, in order. `resync`: too much; the client is to ask anew. `upto`: the log's number they reach."""
+
+    events: list[Event]
+    resync: bool
+    upto: int
+
+
+class CatchUp:
+    """Reads what a client lacks. `read` waits for Redis and the database."""
+
+    def __init__(self, database_url: str, log: Log, config: dict[str, Any]):
+        self._log = log
+        self._seconds = config["LOG_SECONDS"]
+        self._idle = [Statement(database_url, SQL, "chat catch-up") for _ in range(READERS)]
+        self._free = BoundedSemaphore(READERS)
+
+    def resumable(self, cursor: Cursor, generation: str) -> bool:
+        """Tell whether the logs can be asked with this cursor; else it is in doubt and the database is."""
+        young = time.time() - cursor.time_us / 1e6 < self._seconds
+        return bool(cursor.generation == generation and self._log.epoch and cursor.epoch == self._log.epoch and young)
+
+    def read(self, user_id: int, cursor: Cursor, generation: str, heads: Iterable[tuple[int, int]], user_touched: int) -> Missed:
+        """Return what came after the cursor. `heads` are (conversation, touched) of all the user's conversations.
+
+        Raises ChatError overloaded when the database cannot be asked.
+        """
+        if self.resumable(cursor, generation):
+            bucket = (cursor.time_us - MARGIN_US) // BUCKET_US
+            recent = [conversation for conversation, touched in heads if touched >= bucket]
+            found = self._from_logs(user_id, cursor, recent)
+            if found is not None:
+                return self._completed(user_id, cursor, found, recent, user_touched >= bucket)
+        n = 0
+        if cursor.generation != generation:
+            cursor = Cursor(generation, "", 0, cursor.time_us)
+        return self._from_database(user_id, cursor, None, n, positions=True)
+
+    def positions(self, user_id: int, cursor: Cursor) -> list[Event]:
+        """Return how far the user and their private peers have read, where that moved since the cursor. Raises ChatError."""
+        asked = {"u": user_id, "since": max(cursor.time_us - MARGIN_US, 1), "c": None, "seen": {}, "most": 0}
+        answer = self._ask(orjson.dumps(asked))
+        return [_unread(user_id, row) for row in answer["unread"]] + [_receipt(user_id, row) for row in answer["receipts"]]
+
+    def _from_logs(self, user_id: int, cursor: Cursor, conversations: list[int]) -> LogRead | None:
+        names = [log_name(USER, user_id), *(log_name(CONVERSATION, number) for number in conversations)]
+        try:
+            found = self._log.read(names, cursor.n, MOST_ENTRIES + 1)
+        except RedisError:
+            self._log.doubt()
+            return None
+        return found if found.epoch == cursor.epoch and found.n >= cursor.n else None
+
+    def _completed(self, user_id: int, cursor: Cursor, found: LogRead, recent: list[int], user_moved: bool) -> Missed:
+        """Ask the database for those conversations whose logs could not tell."""
+        events = [event for event in found.events if event.change > cursor.seen.get(event.target, (0, 0))[0] or event.scope != CONVERSATION]
+        own = log_name(USER, user_id)
+        unsure = [number for number in recent if log_name(CONVERSATION, number) in set(found.unsure)]
+        positions = user_moved and own in found.unsure
+        if not unsure and not positions:
+            return _bounded(events, found.n)
+        rest = self._from_database(user_id, cursor, unsure, found.n, positions=positions)
+        return Missed([*rest.events, *events], True, found.n) if rest.resync else _bounded([*rest.events, *events], found.n)
+
+    def _from_database(self, user_id: int, cursor: Cursor, only: list[int] | None, n: int, *, positions: bool) -> Missed:
+        since = max(cursor.time_us - MARGIN_US, 0) if cursor.time_us else None
+        asked = {
+            "u": user_id,
+            "since": since,
+            "c": only,
+            "seen": {str(conversation): change for conversation, (change, _) in cursor.seen.items()},
+            "most": MOST_ENTRIES,
+        }
+        answer = self._ask(orjson.dumps(asked))
+        entries = answer["entries"]
+        events = [*_batches(entries), *(_changed(row) for row in answer["changed"])]
+        if positions:
+            events += [_unread(user_id, row) for row in answer["unread"]] + [_receipt(user_id, row) for row in answer["receipts"]]
+        missed = _bounded(events, n)
+        return missed._replace(resync=True) if len(entries) > MOST_ENTRIES else missed
+
+    def _ask(self, question: bytes) -> Any:
+        with self._free:
+            statement = self._idle.pop()
+            try:
+                return orjson.loads(statement.run(question) or b"{}")
+            except (Lost, Refused) as error:
+                raise ChatError("overloaded", retry_after=1) from error
+            finally:
+                self._idle.append(statement)
+
+
+def entry_event(row: list[Any], version: int = 0) -> Event:
+    """Return the event that tells of an entry: `message`, or `message.updated` where it was changed since."""
+    number, low, high, seq, change, *_, edited, recalled = row
+    name = "message.updated" if edited or recalled else "message"
+    members = tuple({low, high}) if low else ()
+    return Event(
+        name, _entry_json(row), CONVERSATION, number, change=change, seq=seq, version=version, members=members, private=bool(low)
+    )
+
+
+def _entry_json(row: list[Any]) -> bytes:
+    number, low, high, seq, change, sender, local_id, kind, content, body, created, edited, recalled = row
+    wire_id = conversation_wire_id(number, low, high)
+    return message_json(wire_id, number, seq, change, sender, local_id, kind, content, body, created, edited, recalled)
+
+
+def _batches(entries: list[list[Any]]) -> list[Event]:
+    """Return `offline.batch` events of up to 50 messages each. They belong to no one conversation."""
+    events = []
+    for start in range(0, len(entries), CHUNK):
+        rows = entries[start : start + CHUNK]
+        remaining = len(entries) - start - len(rows)
+        raw = b'{"messages":[%b],"remaining":%d}' % (b",".join(map(_entry_json, rows)), remaining)
+        event = Event("offline.batch", raw, USER, 0, logged=False)
+        event.told = tuple((row[0], row[4], row[3]) for row in rows)
+        events.append(event)
+    return events
+
+
+def _changed(row: list[Any]) -> Event:
+    number, low, high, change = row
+    data = {"conversationId": conversation_wire_id(number, low, high), "change": change, "kind": "changed"}
+    return Event.of("conversation", data, CONVERSATION, number, change=change)
+
+
+def _unread(user_id: int, row: list[Any]) -> Event:
+    number, low, high, read_seq, unread = row
+    data = {"conversationId": conversation_wire_id(number, low, high), "readSeq": read_seq, "unread": unread}
+    return Event.of("unread", data, USER, user_id)
+
+
+def _receipt(user_id: int, row: list[Any]) -> Event:
+    number, low, high, reader, delivered_seq, read_seq = row
+    data = {"conversationId": conversation_wire_id(number, low, high), "userId": reader, "deliveredSeq": delivered_seq, "readSeq": read_seq}
+    return Event.of("receipt", data, USER, user_id)
+
+
+def _bounded(events: list[Event], upto: int) -> Missed:
+    too_much = len(events) > MOST_ENTRIES or sum(len(event.raw) for event in events) > MOST_BYTES
+    return Missed(events, too_much, upto)

@@ -1,0 +1,297 @@
+"""The sessions of this process, by user and by conversation, and the delivery of events to them in order.
+
+Events of a conversation pass its gate and go to exactly the members of the version they were committed under: a change of
+members is applied from the event that carries it, and where a version was skipped the list is read anew first.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chat.frames import CONVERSATION, USER, Event
+from chat.gate import Gate
+from chat.session import Carrier, Session
+
+__all__ = ["Audience", "Hub", "LocalUser"]
+
+BREATH = 500  # sockets written between two looks at everybody else: 4 ms
+KEPT_WHILE_OPENING = 2_000  # events of conversations unknown here, kept while sessions open; beyond, the tail brings them
+
+
+class LocalUser:
+    """A user with sessions in this process."""
+
+    __slots__ = ("conversations", "id", "peers", "public_id", "sessions")
+
+    def __init__(self, user_id: int, public_id: str):
+        self.id = user_id
+        self.public_id = public_id
+        self.sessions: list[Session] = []
+        self.conversations: set[int] = set()
+        self.peers: set[int] = set()
+
+
+class Audience:
+    """The local members of a conversation. `early` holds events that wait for the member list to be read."""
+
+    __slots__ = ("early", "filling", "gate", "id", "users", "version")
+
+    def __init__(self, conversation_id: int, change: int, version: int):
+        self.id = conversation_id
+        self.gate = Gate(change)
+        self.version = version
+        self.users: dict[int, LocalUser] = {}
+        self.early: list[Event] | None = None
+        self.filling = False
+
+
+class Hub:
+    """Who is connected here. Two things need the database and are asked for: `fill` (a hole) and `members` (the list)."""
+
+    def __init__(self, fill: Callable[[Audience], None], members: Callable[[Audience], None]):
+        self.users: dict[int, LocalUser] = {}
+        self.sessions: dict[str, Session] = {}
+        self.audiences: dict[int, Audience] = {}
+        self.watchers: dict[int, set[Session]] = {}
+        self.peers: dict[int, set[int]] = {}
+        self.dirty: list[Carrier] = []  # carriers that took something since the last flush
+        self.holding: set[Audience] = set()  # where something may wait
+        self.opening = 0
+        self.backlog = 0  # bytes in all outboxes
+        self.slow: set[Any] = set()  # carriers with something in their outbox
+        self._kept: list[Event] = []
+        self._fill = fill
+        self._members = members
+
+    def enter(self, session: Session) -> LocalUser:
+        """Register a session under its user, so that nothing told from now on passes it by."""
+        caller = session.caller
+        user = self.users.get(caller.user_id)
+        if user is None:
+            user = self.users[caller.user_id] = LocalUser(caller.user_id, caller.public_id)
+        user.sessions.append(session)
+        self.sessions[session.id] = session
+        return user
+
+    def join(self, user: LocalUser, conversation_id: int, change: int, version: int) -> None:
+        """Count a user among a conversation's members, as read from the database at (change, version)."""
+        audience = self.audiences.get(conversation_id)
+        if audience is None:
+            audience = self.audiences[conversation_id] = Audience(conversation_id, change, version)
+        if audience.version <= version:
+            audience.users[user.id] = user
+            user.conversations.add(conversation_id)
+            if audience.version < version:
+                self._ask_members(audience)
+        elif user.id not in audience.users:
+            self._ask_members(audience)
+
+    def pair(self, user: LocalUser, peer_id: int) -> None:
+        """Let a user's sessions hear of the presence of somebody they have a private conversation with."""
+        user.peers.add(peer_id)
+        self.peers.setdefault(peer_id, set()).add(user.id)
+
+    def opened(self) -> None:
+        """Offer again what came, while sessions opened, for conversations unknown here until just now, or let somebody in."""
+        if self.opening or not self._kept:
+            return
+        kept, self._kept = self._kept, []
+        for event in kept:
+            audience = self.audiences.get(event.target)
+            if audience is None or not event.change or event.change > audience.gate.last:
+                self.offer(event)
+            elif any(user_id in self.users and user_id not in audience.users for user_id in event.added):
+                self._ask_members(audience)
+
+    def leave(self, session: Session) -> None:
+        """Forget a session, and its user's conversations with their last session here."""
+        self.sessions.pop(session.id, None)
+        for watched in session.watching or ():
+            self._unwatch(watched, session)
+        user = self.users.get(session.caller.user_id) if session.caller else None
+        if user is None or session not in user.sessions:
+            return
+        user.sessions.remove(session)
+        if not user.sessions:
+            del self.users[user.id]
+            for conversation_id in user.conversations:
+                self._drop(conversation_id, user.id)
+            for peer in user.peers:
+                self.peers[peer].discard(user.id)
+                if not self.peers[peer]:
+                    del self.peers[peer]
+
+    def watch(self, session: Session, watched: Iterable[int]) -> None:
+        """Make a session a watcher of exactly these users' presence."""
+        wanted = set(watched)
+        for user_id in (session.watching or set()) - wanted:
+            self._unwatch(user_id, session)
+        for user_id in wanted:
+            self.watchers.setdefault(user_id, set()).add(session)
+        session.watching = wanted
+
+    def offer(self, event: Event) -> None:
+        """Deliver an event to whom it concerns here, once it is its turn. `flush` sends."""
+        if event.scope == CONVERSATION:
+            self._offer_to_conversation(event)
+        elif event.scope == USER:
+            user = self.users.get(event.target)
+            if user is not None:
+                self._hand_to(user, event)
+        else:
+            self._tell_watchers(event)
+
+    def flush(self, breathe: Callable[[], None] | None = None) -> None:
+        """Send what was left with the carriers since the last flush; `breathe` is called every 500 of them."""
+        dirty, self.dirty = self.dirty, []
+        for place, carrier in enumerate(dirty, 1):
+            carrier.flush()
+            if breathe is not None and not place % BREATH:
+                breathe()
+
+    def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
+        """Take what the database holds after the gate's last change, complete up to change `upto`."""
+        audience.filling = False
+        for event in audience.gate.fill(events, upto):
+            self._deliver(audience, event)
+        if audience.gate.early and not audience.filling:
+            self._ask_fill(audience)
+
+    def members_read(self, audience: Audience, version: int, members: Iterable[tuple[int, int]]) -> None:
+        """Take the member list, (user, visible_from), valid for exactly this version, and deliver what waited for it.
+
+        Who has come in meanwhile gets nothing that was written before.
+        """
+        floors = {user_id: visible_from for user_id, visible_from in members if user_id in self.users}
+        self._set_members(audience, version, floors)
+        early, audience.early = audience.early or [], None
+        for event in early:
+            if event.version > audience.version:
+                self._deliver(audience, event)
+            else:
+                self._fan_out(audience, event, floors)
+        if not audience.users and audience.early is None:
+            self.audiences.pop(audience.id, None)
+
+    def waiting(self) -> Iterable[Event]:
+        """Return the events that were offered and not delivered yet."""
+        for audience in [audience for audience in self.holding if not (audience.gate.early or audience.early)]:
+            self.holding.discard(audience)
+        return [event for audience in self.holding for event in [*audience.gate.early.values(), *(audience.early or ())]]
+
+    def _offer_to_conversation(self, event: Event) -> None:
+        audience = self.audiences.get(event.target) or self._arrival(event)
+        if self.opening and (audience is None or event.added) and len(self._kept) < KEPT_WHILE_OPENING:
+            self._kept.append(event)
+        if audience is None:
+            return
+        if not event.change:
+            self._fan_out(audience, event)
+            return
+        for ready in audience.gate.offer(event):
+            self._deliver(audience, ready)
+        if audience.gate.early:
+            self._ask_fill(audience)
+
+    def _arrival(self, event: Event) -> Audience | None:
+        """Open the room of a conversation when the event brings somebody in who is connected here."""
+        members = event.members or event.added
+        if event.change and any(member in self.users for member in members):
+            audience = self.audiences[event.target] = Audience(event.target, event.change - 1, event.version)
+            audience.version = -1
+            if event.private:
+                self._pair_all(event.members)
+            return audience
+        return None
+
+    def _pair_all(self, members: tuple[int, ...]) -> None:
+        for user_id in members:
+            user = self.users.get(user_id)
+            for peer_id in members:
+                if user is not None and peer_id != user_id:
+                    self.pair(user, peer_id)
+
+    def _deliver(self, audience: Audience, event: Event) -> None:
+        if audience.early is not None:
+            audience.early.append(event)
+        elif event.version <= audience.version or self._moved(audience, event):
+            self._fan_out(audience, event)
+        else:
+            audience.early = [event]
+            self.holding.add(audience)
+            self._members(audience)
+
+    def _moved(self, audience: Audience, event: Event) -> bool:
+        """Bring the members to the event's version if the event says how; else they have to be read."""
+        if event.members:
+            self._set_members(audience, event.version, event.members)
+        elif event.version == audience.version + 1 and (event.added or event.removed):
+            audience.version = event.version
+            for user_id in event.removed:
+                self._remove(audience, user_id)
+            for user_id in event.added:
+                self._add(audience, user_id)
+        else:
+            return False
+        return True
+
+    def _set_members(self, audience: Audience, version: int, members: Iterable[int]) -> None:
+        current = set(members)
+        for user_id in [user_id for user_id in audience.users if user_id not in current]:
+            self._remove(audience, user_id)
+        for user_id in current if len(current) < len(self.users) else [u for u in self.users if u in current]:
+            self._add(audience, user_id)
+        audience.version = max(audience.version, version)
+
+    def _add(self, audience: Audience, user_id: int) -> None:
+        user = self.users.get(user_id)
+        if user is not None:
+            audience.users[user_id] = user
+            user.conversations.add(audience.id)
+
+    def _remove(self, audience: Audience, user_id: int) -> None:
+        user = audience.users.pop(user_id, None)
+        if user is not None:
+            user.conversations.discard(audience.id)
+
+    def _drop(self, conversation_id: int, user_id: int) -> None:
+        audience = self.audiences.get(conversation_id)
+        if audience is not None:
+            audience.users.pop(user_id, None)
+            if not audience.users and audience.early is None:
+                del self.audiences[conversation_id]
+
+    def _fan_out(self, audience: Audience, event: Event, floors: dict[int, int] | None = None) -> None:
+        for user in audience.users.values():
+            if not floors or not event.seq or floors.get(user.id, 0) <= event.seq:
+                self._hand_to(user, event)
+
+    def _hand_to(self, user: LocalUser, event: Event) -> None:
+        origin = event.origin
+        for session in user.sessions:
+            if session.id != origin:
+                session.push(event)
+
+    def _tell_watchers(self, event: Event) -> None:
+        sessions = set(self.watchers.get(event.target, ()))
+        for peer in self.peers.get(event.target, ()):
+            sessions.update(self.users[peer].sessions)
+        for session in sessions:
+            session.push(event)
+
+    def _unwatch(self, user_id: int, session: Session) -> None:
+        watching = self.watchers.get(user_id)
+        if watching is not None:
+            watching.discard(session)
+            if not watching:
+                del self.watchers[user_id]
+
+    def _ask_fill(self, audience: Audience) -> None:
+        if not audience.filling:
+            audience.filling = True
+            self.holding.add(audience)
+            self._fill(audience)
+
+    def _ask_members(self, audience: Audience) -> None:
+        if audience.early is None:
+            audience.early = []
+            self._members(audience)

@@ -1,0 +1,144 @@
+"""The resumable logs in Redis: committed events are numbered, kept for a while, and told to every process, in one call.
+
+Nothing here matters for good: what Redis forgets is read from the database. While it is away events are dropped here, and
+the tail carries them. `epoch` names one life of Redis's data; None means doubt.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import Event as Signal
+from redis import Redis, RedisError
+
+from chat.frames import CONVERSATION, Event
+
+__all__ = ["Log", "LogRead", "log_name"]
+
+logger = logging.getLogger(__name__)
+HERE = Path(__file__).parent
+QUEUED = 20_000  # events that wait for Redis; beyond, it is as good as away and the tail is the shorter way
+A_CALL = 1_000   # events of one call: a few ms of Redis
+
+
+class LogRead(NamedTuple):
+    """What the logs hold after a number: events in order of n, the logs that cannot tell, and where the counter stands."""
+
+    epoch: str
+    n: int
+    events: list[Event]
+    unsure: list[str]
+
+
+def log_name(scope: str, target: int) -> str:
+    """Return the name of a conversation's or a user's log."""
+    return f"log:{scope}:{target}"
+
+
+class Log:
+    """Publishes this process's events and reads logs. `numbered` is told of each batch once Redis has numbered it."""
+
+    def __init__(self, redis: Redis, config: dict[str, Any], process_id: str):
+        self._redis = redis
+        self._prefix = config["REDIS_PREFIX"]
+        self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
+        self._process_id = process_id
+        self._publish = redis.register_script((HERE / "log_publish.lua").read_text())
+        self._read = redis.register_script((HERE / "log_read.lua").read_text())
+        self._queue: list[Event] = []
+        self._wake = Signal()
+        self._batch = 0
+        self.epoch: str | None = None
+        self.awaited: dict[int, list[Event]] = {}  # batches published and not yet heard back, by their number
+        self.doubted: Callable[[], None] = lambda: None
+        self.loops = {"log": self._run}
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take committed events for publishing; never waits."""
+        if self.epoch is None or len(self._queue) > QUEUED:
+            return
+        self._queue.extend(events)
+        self._wake.set()
+
+    @property
+    def queued(self) -> int:
+        """Events that wait to be published."""
+        return len(self._queue)
+
+    def settled(self) -> bool:
+        """Tell whether every event of this process is published and was heard back."""
+        return not self._queue and not self.awaited
+
+    def connect(self) -> str:
+        """Ask Redis for its epoch, making one where it was wiped, and trust it from now on. Raises RedisError."""
+        self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=True)
+        mark = self._redis.get(self._prefix + "event:epoch")
+        run_id = self._redis.info("server")["run_id"]
+        self.epoch = f"{mark.decode() if mark else ''}-{run_id[:8]}"
+        return self.epoch
+
+    def position(self) -> int:
+        """Return the last number given out. Raises RedisError."""
+        return int(self._redis.get(self._prefix + "event:n") or 0)
+
+    def doubt(self) -> None:
+        """Trust Redis no more until `connect`: what was being published counts as lost."""
+        if self.epoch is not None:
+            self.epoch = None
+            self._queue.clear()
+            self.awaited.clear()
+            self.doubted()
+
+    def read(self, names: list[str], after: int, most: int) -> LogRead:
+        """Read logs after number `after`, at most `most` events (one more means: too many). Raises RedisError."""
+        epoch, n, logs = self._read(args=[self._prefix, after, most, *names])
+        events: list[Event] = []
+        unsure = []
+        for name, found in zip(names, logs, strict=True):
+            if not found or int(found[0]) > after:
+                unsure.append(name)
+                continue
+            for entry_id, fields in found[1]:
+                event = Event.read(fields[3], fields[5])
+                event.n = int(entry_id.split(b"-")[0])
+                events.append(event)
+        events.sort(key=lambda event: event.n)
+        return LogRead(f"{epoch.decode()}-{(self.epoch or '-').split('-')[1]}", n, events, unsure)
+
+    def changes(self, conversations: list[int]) -> dict[int, int]:
+        """Return the last change of each of these conversations that has a log; nothing while Redis is away."""
+        if self.epoch is None or not conversations:
+            return {}
+        try:
+            kept = self._redis.mget([f"{self._prefix}{log_name(CONVERSATION, number)}:last" for number in conversations])
+        except RedisError:
+            return {}
+        return {number: int(value.split(b" ")[0]) for number, value in zip(conversations, kept, strict=True) if value}
+
+    def _run(self) -> None:
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                self._wake.wait()
+            events, self._queue = self._queue[:A_CALL], self._queue[A_CALL:]
+            if events and self.epoch is not None:
+                self._send(events)
+
+    def _send(self, events: list[Event]) -> None:
+        self._batch += 1
+        self.awaited[self._batch] = events
+        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds]
+        for event in events:
+            arguments += (log_name(event.scope, event.target) if event.logged else "", event.change, event.header(), event.raw)
+        try:
+            before, epoch = self._publish(args=arguments)
+        except RedisError as error:
+            logger.warning("Redis did not take %d events: %s", len(events), error)
+            self.doubt()
+            gevent.sleep(0.05)
+            return
+        if self.epoch is None or not epoch or not self.epoch.startswith(epoch.decode()):
+            self.doubt()

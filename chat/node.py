@@ -1,0 +1,292 @@
+"""This process: it owns the hub and everything that runs beside it, runs commands, tells what was committed, and drains.
+
+Nothing connects before `start`, which the first request or the web server's worker calls in the process that serves.
+"""
+
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from marshmallow import ValidationError
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from chat.auth import Auth
+from chat.broker import Batch, Broker
+from chat.catchup import CatchUp
+from chat.commands import Verb, verbs
+from chat.cursor import Cursor
+from chat.departures import Departures
+from chat.directory import Directory
+from chat.dispatch import Dispatch
+from chat.errors import ChatError, CloseReason
+from chat.frames import USER, Caller, Command, Event
+from chat.hub import Hub
+from chat.idempotency import once
+from chat.limits import Buckets, TokenBucket
+from chat.log import Log
+from chat.measures import measure
+from chat.messages import Sent
+from chat.metrics import Metrics
+from chat.models import Deployment
+from chat.opening import Opening
+from chat.positions import Positions
+from chat.presence import Presence
+from chat.pulse import Pulse
+from chat.sending import Sending
+from chat.sessions import Sessions
+from chat.tail import Tail
+from chat.times import wire_time_us
+from chat.transaction import Transaction, run_in_transaction
+from chat.watermark import Watermark
+from chat.writer import Writer
+
+__all__ = ["Node"]
+
+logger = logging.getLogger(__name__)
+REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
+SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
+DATABASE_OPTIONS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC"
+TOLD_LIMITS = {"contentCharacters": "CONTENT_CHARACTERS", "metadataBytes": "METADATA_BYTES", "frameBytes": "FRAME_BYTES", "uploadBytes": "UPLOAD_BYTES"}
+
+
+class Node:
+    """One process of the server."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        self.config = config
+        self.process_id = secrets.token_hex(6)
+        self.limits_told = {name: config[setting] for name, setting in TOLD_LIMITS.items()}
+        self.engine = _engine(config)
+        self.redis = _redis(config)
+        self.auth = Auth(self)
+        self.directory = Directory(self.engine)
+        self.departures = Departures(self.engine)
+        self.writer = Writer(config["DATABASE_URL"], config, self.tell)
+        self.sending = Sending(self.directory, config)
+        self.log = Log(self.redis, config, self.process_id)
+        self.watermark = Watermark()
+        self.tail = Tail(config["DATABASE_URL"], lambda: self.hub, self.log, self._logins_ended, self._user_behind)
+        self.hub = Hub(self.tail.fill, self.tail.read_members)
+        self.catchup = CatchUp(config["DATABASE_URL"], self.log, config)
+        self.sessions = Sessions(self)
+        self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
+        self.positions = Positions(config["DATABASE_URL"], self.tell)
+        self.presence = Presence(self.redis, self.process_id, self.tell, self.directory, self.engine, config)
+        self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
+        self.dispatch = Dispatch(
+            self.hub, self.writer, self.sending, self.run, self._flood, partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"])
+        )
+        self.pulse = Pulse(self.hub, config["PING_SECONDS"], config["IDLE_HOURS"], self.sessions.end, self.presence.alive, self.cursor_event)
+        self.broker = Broker(self.redis, config["REDIS_PREFIX"], self._heard, self._subscribed, self.log.doubt)
+        self.metrics = Metrics(config["DATA_DIR"])
+        measure(self)
+        self.sessions_opened = 0
+        self.generation = ""
+        self._greenlets: dict[str, Any] = {}
+        self.session_id, self.admit, self.open = self.sessions.session_id, self.sessions.admit, self.sessions.open
+        self.received, self.proved, self.end = self.sessions.received, self.sessions.proved, self.sessions.end
+
+    # Life.
+
+    def start(self) -> None:
+        """Begin to work in this process; once. A database that is away is waited for."""
+        if self._greenlets:
+            return
+        parts = (
+            self.writer, self.log, self.tail, self.opening, self.positions, self.presence, self.dispatch, self.pulse, self.broker,
+            self.departures, self.sessions, self.metrics,
+        )
+        loops = {"generation": self._learn_generation}
+        for part in parts:
+            loops |= part.loops
+        self._greenlets = {name: gevent.spawn(self._supervise, name, body) for name, body in loops.items()}
+
+    @property
+    def draining(self) -> bool:
+        """Whether this process is leaving."""
+        return self.sessions.draining
+
+    def _learn_generation(self) -> None:
+        while not self.generation:
+            try:
+                with self.engine.connect() as connection:
+                    self.generation = connection.execute(select(Deployment.generation)).scalar_one()
+            except SQLAlchemyError as error:
+                logger.warning("The database does not say what it is: %s", error.__class__.__name__)
+                gevent.sleep(0.5)
+
+    def drain(self, timeout: float) -> None:
+        """End the sessions with a come-back, finish what was taken, and write what is still in memory."""
+        end = time.monotonic() + timeout
+        self.sessions.end_all(CloseReason.RESTART, timeout / 2)
+        while not (self.writer.idle() and self.log.settled()) and time.monotonic() < end:
+            gevent.sleep(0.01)
+        self.positions.stop()
+        self.presence.stop()
+        self.departures.write()
+
+    def _supervise(self, name: str, body: Callable[[], None]) -> None:
+        """Run a greenlet's body; one that fails is logged and begins anew, so that nothing dies quietly."""
+        pause = 0.1
+        while True:
+            begun = time.monotonic()
+            try:
+                body()
+                return
+            except Exception:
+                logger.exception("%s failed and begins anew", name)
+            pause = 0.1 if time.monotonic() - begun > 10 else min(pause * 2, 5.0)
+            gevent.sleep(pause)
+
+    # Commands.
+
+    def execute(self, caller: Caller, command: Command) -> Any:
+        """Run a command from outside a session (REST) and return its data. Raises ChatError."""
+        return self.run(caller, command)
+
+    def run(self, caller: Caller, command: Command) -> Any:
+        """Run a command in its unit of work and return its data. Raises ChatError."""
+        verb = verbs().get(command.op)
+        if verb is None:
+            raise ChatError("unknown_verb", details={"op": command.op})
+        if verb.name == "message.send":
+            return verb.run(self, caller, command.data)
+        try:
+            data = verb.schema().load(command.data)
+        except ValidationError as error:
+            raise ChatError("invalid", details=error.messages) from error
+        if verb.direct:
+            return verb.run(self, caller, data)
+        return run_in_transaction(self.engine, self, partial(self._within, verb, caller, command, data))
+
+    def _within(self, verb: Verb, caller: Caller, command: Command, data: dict[str, Any], tx: Transaction) -> Any:
+        if verb.creates and command.idempotency_key:
+            return once(tx, caller, command, lambda: verb.run(tx, caller, data))
+        return verb.run(tx, caller, data)
+
+    def send(self, caller: Caller, data: dict[str, Any]) -> Sent:
+        """Write a message and wait until it is committed or refused. Raises ChatError."""
+        waiter: AsyncResult = AsyncResult()
+        message = self.sending.compose(caller, data, waiter.set)
+        self.dispatch.check_flood(caller, message, bool(data.get("localId")))
+        self.writer.submit(message)
+        answer = waiter.get(timeout=SEND_SECONDS)
+        if isinstance(answer, ChatError):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    def _flood(self, caller: Caller) -> float:
+        return self._floods.take(caller.user_id, 1.0, time.monotonic())
+
+    # Telling.
+
+    def tell(self, events: list[Event]) -> None:
+        """Deliver committed events here and publish them to the other processes."""
+        if not events:
+            return
+        offer = self.hub.offer
+        for event in events:
+            offer(event)
+        self.tail.told(events)
+        self.log.add(events)
+        self.hub.flush(_breathe)
+
+    def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
+        """Hand a task to Celery, by name."""
+        from tasks.queue import send  # noqa: PLC0415
+
+        send(task, arguments)
+
+    def end_login(self, login_id: int) -> None:
+        """End a login's sessions here and on every other process."""
+        self.tell([Event.of("login.ended", {"login": login_id}, USER, 0, logged=False)])
+        self._logins_ended([login_id])
+
+    def cursor(self) -> Cursor:
+        """Return where this process stands: whoever is live here has had everything up to it."""
+        n = self.watermark.n(self.hub)
+        return Cursor(self.generation, self.log.epoch or "", n, self.tail.looked_us)
+
+    def cursor_event(self) -> Event:
+        """Return the event that tells it."""
+        return Event.of("cursor", {"cursor": self.cursor().encode()}, USER, 0, logged=False)
+
+    def wire_now(self) -> str:
+        """Return the time as it stands on the wire."""
+        return wire_time_us(time.time_ns() // 1_000)
+
+    def _heard(self, batch: Batch) -> None:
+        """Take a batch from the bus: number our own, deliver the others'."""
+        if batch.process_id == self.process_id:
+            for place, event in enumerate(self.log.awaited.pop(batch.number, ()), 1):
+                event.n = batch.before + place
+        else:
+            events = batch.events()
+            for event in events:
+                self._take(event)
+            self.tail.told(events)
+            self.hub.flush()
+        self.watermark.heard(batch.last)
+
+    def _take(self, event: Event) -> None:
+        if event.name == "login.ended":
+            self._logins_ended([event.data["login"]])
+        else:
+            self.hub.offer(event)
+
+    def _subscribed(self) -> None:
+        try:
+            self.log.connect()
+        except RedisError as error:
+            logger.warning("Redis does not say who it is: %s", error)
+            raise
+        self.watermark.reset(self.log.position())
+
+    def _logins_ended(self, logins: Iterable[int]) -> None:
+        for login_id in logins:
+            self.auth.forget(login_id)
+            self.sessions.end_login(login_id)
+        self.hub.flush()
+
+    def _user_behind(self, user_id: int, change: int) -> None:
+        """What concerns only this user was told by somebody whom Redis did not let through: tell it from the database."""
+        since = Cursor(self.generation, "", 0, self.tail.looked_us)
+        try:
+            missed = self.catchup.positions(user_id, since)
+        except ChatError:
+            return
+        for event in missed:
+            self.hub.offer(event)
+        del change
+
+
+def _breathe() -> None:
+    gevent.sleep(0)
+
+
+def _engine(config: Mapping[str, Any]) -> Engine:
+    return create_engine(
+        config["DATABASE_URL"],
+        pool_size=config["DATABASE_POOL"],
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
+    )
+
+
+def _redis(config: Mapping[str, Any]) -> Redis:
+    """A pool of connections that never try again by themselves: a Redis that was restarted must be noticed."""
+    return Redis.from_url(
+        config["REDIS_URL"], socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 0), health_check_interval=0
+    )

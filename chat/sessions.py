@@ -1,0 +1,328 @@
+"""The life of sessions: they are let in, told where they stand, handed what they missed, turned live, and ended.
+
+Everything a carrier has to report comes in here; nothing here waits but `_catch_up`, which runs in a greenlet of its own.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import Event as Signal
+from gevent.lock import BoundedSemaphore
+
+from chat.catchup import CHUNK, MARGIN_US, Missed
+from chat.cursor import Cursor
+from chat.errors import ChatError, CloseReason
+from chat.frames import CONVERSATION, USER, Event
+from chat.opening import Opened
+from chat.protocols import native
+from chat.session import Session, State
+
+__all__ = ["Admitted", "Sessions"]
+
+PROTOCOL = "chat.v1"
+CATCHING = 64          # sessions that catch up at a time; more than the database answers at once
+TAKEN_SECONDS = 30.0   # for a client to take what it was handed
+BUCKET_US = 8_000_000  # microseconds of one value of `touched`
+CARRY_ON = 1.0         # seconds after which a client may come back when there were too many
+
+
+class Admitted(NamedTuple):
+    """Who a valid token or ticket names; the login is checked when the session opens."""
+
+    public_id: str
+    login_id: int
+    external_key: str = ""
+    token: str = ""
+
+
+class Sessions:
+    """All sessions of the process, from the handshake to the end."""
+
+    def __init__(self, node: Any):
+        self._node = node
+        self._catching = BoundedSemaphore(CATCHING)
+        self._limit = node.config["SESSIONS_PER_USER"]
+        self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
+        self._per_address: dict[str, int] = {}
+        self.draining = False
+        self.loops = {"doorkeeper": self._watch_the_door}
+
+    def session_id(self) -> str:
+        """Return a new session's id."""
+        return "s" + secrets.token_urlsafe(12)
+
+    def admit(self, headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]) -> Admitted | None:
+        """Return who a handshake names by token or ticket, None if nobody. Raises ChatError bad_token."""
+        if self.draining or not self._node.generation:
+            raise ChatError("going_away", retry_after=CARRY_ON)
+        auth = self._node.auth
+        if query.get("ticket"):
+            caller = auth.caller_of_ticket(query["ticket"])
+            return Admitted(caller.public_id, caller.login_id)
+        try:
+            token = auth.token_of(headers, cookies, query)
+        except ChatError as error:
+            if error.code.name == "not_authenticated":
+                return None
+            raise
+        return self.named(token)
+
+    def named(self, token: str) -> Admitted:
+        """Return who a token names. Raises ChatError bad_token."""
+        claims = self._node.auth.tokens.read(token)
+        return Admitted(claims.user, claims.login_id, claims.external_key, token)
+
+    def open(self, session: Session, admitted: Admitted | None, cursor: str, address: str) -> None:
+        """Begin a session for whom the handshake named; nobody has 10 s to say who they are."""
+        session.cursor = Cursor.decode(cursor)
+        if admitted is not None:
+            self._ask(session, admitted)
+        elif self._per_address.get(address, 0) >= self._node.config["WAITING_PER_ADDRESS"]:
+            self.end(session, CloseReason.TOO_MANY)
+        else:
+            self._per_address[address] = self._per_address.get(address, 0) + 1
+            self._nobody[session] = (time.monotonic() + self._node.config["AUTH_SECONDS"], address)
+
+    def received(self, session: Session, payload: bytes) -> None:
+        """Take a frame of a client. What is no command is answered, and the connection kept."""
+        try:
+            command = native.decode(payload)
+        except ChatError as error:
+            number = error.details.pop("id", None) if error.details else None
+            error.details = error.details or None
+            session.carrier.failure(number, error)
+            return
+        session.commanded = session.heard
+        if session in self._nobody:
+            self._introduce(session, command)
+        else:
+            self._node.dispatch.take(session, command)
+
+    def proved(self, session: Session) -> None:
+        """The client has everything that was handed over before the last ping."""
+        proof, session.proof = session.proof, None
+        if proof is not None:
+            session.taken_us = session.asked_us
+            delivered = self._node.positions.delivered
+            for conversation, seq in proof.items():
+                delivered(session.caller.user_id, conversation, seq)
+        taken, session.taken = session.taken, None
+        if taken is not None:
+            taken()
+
+    def end(self, session: Session, reason: CloseReason) -> None:
+        """End a session, whoever wants it; the client is told why and with what to come back."""
+        if session.state is State.CLOSED:
+            return
+        live = session.state is State.LIVE
+        session.state = State.CLOSED
+        self._forget_nobody(session)
+        if session.taken is not None:
+            session.taken()
+        farewell = None if reason in (CloseReason.LOST, CloseReason.LEFT) else self._farewell(session, reason, live)
+        if session.caller is not None:
+            self._depart(session, reason)
+        session.carrier.close(reason, farewell)
+
+    def end_login(self, login_id: int) -> None:
+        """End every session of a login here."""
+        for session in list(self._node.hub.sessions.values()):
+            if session.caller.login_id == login_id:
+                self.end(session, CloseReason.LOGIN_ENDED)
+
+    def end_all(self, reason: CloseReason, seconds: float) -> None:
+        """End every session, spread over some seconds so that they do not all come back at once."""
+        self.draining = True
+        sessions = list(self._node.hub.sessions.values()) + list(self._nobody)
+        for place, session in enumerate(sessions, 1):
+            self.end(session, reason)
+            if not place % 50:
+                gevent.sleep(seconds * 50 / len(sessions))
+        self._node.hub.flush()
+
+    def opened(self, session: Session, opened: Opened) -> None:
+        """The database lets a session in: greet it, and hand it what it missed."""
+        node = self._node
+        user = node.hub.users[session.caller.user_id]
+        if sum(1 for other in user.sessions if other.state is not State.CLOSED) > self._limit:
+            self.end(session, CloseReason.TOO_MANY)
+            return
+        node.presence.enter(session.caller.user_id, session.id)
+        node.sessions_opened += 1
+        given = session.cursor
+        complete = given is None and not self._lacks(opened)
+        cursor = given or (node.cursor() if complete else self._first_cursor(opened))
+        session.state = State.CATCHING
+        session.carrier.event(self._hello(session, cursor, given is not None and node.catchup.resumable(given, node.generation)))
+        session.taken_us = cursor.time_us
+        if complete:
+            self._turn_live(session, set())
+        else:
+            gevent.spawn(self._catch_up, session, cursor, opened)
+        node.dispatch.wake(session)
+
+    def refused(self, session: Session, token: str, away: bool) -> None:
+        """The database does not let a session in, or cannot say. A host application's token may still make a login."""
+        if away:
+            self.end(session, CloseReason.INTERNAL)
+        elif token:
+            gevent.spawn(self._make_login, session, token)
+        else:
+            self.end(session, CloseReason.LOGIN_ENDED)
+
+    def _make_login(self, session: Session, token: str) -> None:
+        try:
+            caller = self._node.auth.authenticate(token)
+        except ChatError:
+            self.end(session, CloseReason.BAD_TOKEN)
+        else:
+            self._ask(session, Admitted(caller.public_id, caller.login_id))
+        self._node.hub.flush()
+
+    def _ask(self, session: Session, admitted: Admitted) -> None:
+        self._node.opening.ask(session, admitted)
+
+    def _introduce(self, session: Session, command: Any) -> None:
+        """Take the first frame of a client that came without a token."""
+        if command.op != "auth":
+            session.carrier.failure(command.id, ChatError("not_authenticated"))
+            return
+        token, cursor = command.data.get("token"), command.data.get("cursor")
+        try:
+            admitted = self.named(token.removeprefix("Bearer ") if isinstance(token, str) else "")
+        except ChatError as error:
+            session.carrier.failure(command.id, error)
+            self.end(session, CloseReason.BAD_TOKEN)
+            return
+        self._forget_nobody(session)
+        session.cursor = Cursor.decode(cursor) if isinstance(cursor, str) else session.cursor
+        session.carrier.reply(command.id, b"{}")
+        self._ask(session, admitted)
+
+    def _forget_nobody(self, session: Session) -> None:
+        waiting = self._nobody.pop(session, None)
+        if waiting is not None:
+            self._per_address[waiting[1]] -= 1
+            if not self._per_address[waiting[1]]:
+                del self._per_address[waiting[1]]
+
+    def _watch_the_door(self) -> None:
+        while True:
+            gevent.sleep(1.0)
+            now = time.monotonic()
+            for session in [session for session, (deadline, _) in self._nobody.items() if deadline < now]:
+                self.end(session, CloseReason.AUTH_TIMEOUT)
+            self._node.hub.flush()
+
+    def _first_cursor(self, opened: Opened) -> Cursor:
+        """Where a device stands that brings no cursor: at its last departure, or nowhere (0: what no device has)."""
+        return Cursor(self._node.generation, "", 0, opened.gone_us or 0)
+
+    def _lacks(self, opened: Opened) -> bool:
+        if opened.gone_us is None:
+            return any(behind for _, _, behind in opened.heads)
+        bucket = (opened.gone_us - MARGIN_US) // BUCKET_US
+        return opened.user_touched >= bucket or any(touched >= bucket for _, touched, _ in opened.heads)
+
+    def _catch_up(self, session: Session, cursor: Cursor, opened: Opened) -> None:
+        node = self._node
+        heads = [(conversation, touched) for conversation, touched, _ in opened.heads]
+        told: set[tuple[str, int, int]] = set()
+        while session.state is State.CATCHING:
+            session.overheard = False
+            try:
+                with self._catching:
+                    missed = node.catchup.read(session.caller.user_id, cursor, node.generation, heads, opened.user_touched)
+            except ChatError:
+                gevent.sleep(0.2)
+                continue
+            if missed.resync:
+                self._resync(session)
+            elif not self._hand_over(session, missed, told):
+                return
+            if not session.overheard:
+                self._turn_live(session, told)
+            cursor = cursor._replace(seen={**cursor.seen, **{target: (change, 0) for scope, target, change in told if scope == CONVERSATION}})
+
+    def _hand_over(self, session: Session, missed: Missed, told: set[tuple[str, int, int]]) -> bool:
+        """Hand over what was missed, 50 messages at a time, each next when the one before was taken. False: the session ended."""
+        waiting = 0
+        for event in missed.events:
+            if (event.scope, event.target, event.change) in told:
+                continue
+            if waiting and waiting + (len(event.told) or 1) > CHUNK:
+                if not self._taken(session):
+                    return False
+                waiting = 0
+            waiting += len(event.told) or 1
+            told.update([(CONVERSATION, conversation, change) for conversation, change, _ in event.told])
+            if event.change:
+                told.add((event.scope, event.target, event.change))
+            session.hand_over(event)
+        self._node.hub.flush()
+        return True
+
+    def _taken(self, session: Session) -> bool:
+        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s."""
+        if not session.carrier.provable:
+            return session.state is not State.CLOSED
+        signal = Signal()
+        session.taken = signal.set
+        session.proof, session.sent = {**(session.proof or {}), **(session.sent or {})}, None
+        session.asked, session.asked_us = time.monotonic(), session.taken_us
+        session.carrier.ping()
+        self._node.hub.flush()
+        if not signal.wait(TAKEN_SECONDS):
+            self.end(session, CloseReason.LOST)
+        return session.state is not State.CLOSED
+
+    def _turn_live(self, session: Session, told: set[tuple[str, int, int]]) -> None:
+        """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
+        held, session.held = session.held or [], None
+        session.state = State.LIVE
+        session.taken_us = session.taken_us or time.time_ns() // 1_000
+        for event in held:
+            if not event.change or (event.scope, event.target, event.change) not in told:
+                session.hand_over(event)
+        if told or held:
+            session.carrier.event(self._node.cursor_event())
+        self._node.hub.flush()
+
+    def _resync(self, session: Session) -> None:
+        session.carrier.event(Event("resync", b"{}", USER, session.caller.user_id, logged=False))
+
+    def _hello(self, session: Session, cursor: Cursor, resumed: bool) -> Event:
+        node, config = self._node, self._node.config
+        data = {
+            "user": {"id": session.caller.public_id},
+            "sessionId": session.id,
+            "cursor": cursor._replace(session_id=session.id).encode(),
+            "resumed": resumed,
+            "heartbeat": config["PING_SECONDS"],
+            "pollSeconds": config["POLL_SECONDS"],
+            "serverTime": node.wire_now(),
+            "protocol": PROTOCOL,
+            "generation": node.generation,
+            "limits": node.limits_told,
+        }
+        return Event.of("hello", data, USER, session.caller.user_id, logged=False)
+
+    def _farewell(self, session: Session, reason: CloseReason, live: bool) -> Event:
+        data: dict[str, Any] = {"code": reason.code, "reason": reason.name.lower().replace("_", " ")}
+        if reason.come_back:
+            data["retryAfter"] = CARRY_ON
+            # A client that did not take everything stands where it last proved to stand.
+            proved = live and session.sent is None and session.proof is None and reason is not CloseReason.SLOW
+            if proved and session.caller is not None:
+                data["cursor"] = self._node.cursor().encode()
+        return Event.of("bye", data, USER, 0, logged=False)
+
+    def _depart(self, session: Session, reason: CloseReason) -> None:
+        node, caller = self._node, session.caller
+        everything = session.sent is None and session.proof is None and reason is not CloseReason.SLOW and session.held is None
+        node.departures.note(caller.login_id, time.time_ns() // 1_000 if everything else session.taken_us)
+        node.hub.leave(session)
+        node.presence.leave(caller.user_id, session.id, reason is CloseReason.LEFT or reason is CloseReason.LOGIN_ENDED)

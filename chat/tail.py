@@ -1,0 +1,181 @@
+"""The tail: what was committed lately is read from the database and compared with what was told.
+
+It heals a worker killed between commit and publish, tells of ended logins, and carries delivery while Redis is away. Only
+numbers are compared; entries are read for those conversations alone that are behind.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+import orjson
+from gevent.event import Event as Signal
+
+from chat.catchup import entry_event
+from chat.frames import CONVERSATION, USER, Event
+from chat.hub import Audience, Hub
+from chat.ids import conversation_wire_id
+from chat.log import Log, log_name
+from chat.postgres import Lost, Refused, Statement
+
+__all__ = ["Tail"]
+
+logger = logging.getLogger(__name__)
+EVERY = 5.0          # seconds between two looks
+IN_DOUBT = 1.0       # the same while Redis is away
+SECOND_LOOK = 0.5    # seconds after which what is still behind counts as lost and not as under way
+BACK_US = 10_000_000  # microseconds a commit may take longer than its clock says: statement and idle timeouts
+FILL = 500           # entries read for one conversation at a time
+REMEMBERED = 50_000  # conversations whose last told change is remembered, in each of two generations
+HOLE = 0.05          # seconds a hole in the order waits for its event before the database is asked
+
+
+class Tail:
+    """Looks, heals the hub and the logs. `ended(logins)` is told of ended logins; `user_behind` of users whose change was missed."""
+
+    def __init__(
+        self, database_url: str, hub: Callable[[], Hub], log: Log, ended: Callable[[Iterable[int]], None], user_behind: Callable[[int, int], None]
+    ):
+        self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
+        self._after = Statement(database_url, "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)", "chat filling")
+        self._members = Statement(database_url, "SELECT chat_members_1($1::bigint)", "chat members")
+        self._hub, self._log = hub, log
+        self._ended, self._user_behind = ended, user_behind
+        self._told: list[dict[tuple[str, int], int]] = [{}, {}]
+        self._holes: list[Audience] = []
+        self._unread_lists: list[Audience] = []
+        self._hole, self._list = Signal(), Signal()
+        self.looked_us = 0
+        self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
+
+    def told(self, events: Iterable[Event]) -> None:
+        """Remember that these events were delivered here and are being published, or were heard from another process."""
+        young = self._told[0]
+        for event in events:
+            if event.change:
+                key = (event.scope, event.target)
+                if young.get(key, 0) < event.change:
+                    young[key] = event.change
+        if len(young) > REMEMBERED:
+            self._told = [{}, young]
+
+    def fill(self, audience: Audience) -> None:
+        """Ask for what a conversation's gate waits for."""
+        self._holes.append(audience)
+        self._hole.set()
+
+    def read_members(self, audience: Audience) -> None:
+        """Ask for a conversation's member list."""
+        self._unread_lists.append(audience)
+        self._list.set()
+
+    def _run(self) -> None:
+        since = 0
+        while True:
+            gevent.sleep(IN_DOUBT if self._log.epoch is None else EVERY)
+            try:
+                since = self._look_once(since)
+            except (Lost, Refused) as error:
+                logger.warning("The tail could not look: %s", error)
+
+    def _look_once(self, since: int) -> int:
+        """Look at what was committed since; return from when the next look has to look."""
+        if not since:
+            since = int(time.time() * 1e6) - 2 * BACK_US
+        seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
+        self._ended(seen["ended"])
+        behind = self._behind(seen)
+        if behind:
+            if self._log.epoch is not None:
+                gevent.sleep(SECOND_LOOK)
+                behind = [(scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change]
+            self._heal(behind)
+        self.looked_us = seen["now"]
+        return int(seen["now"]) - BACK_US
+
+    def _behind(self, seen: dict[str, Any]) -> list[tuple[str, int, int]]:
+        heads = [(CONVERSATION, number, change) for number, change in seen["heads"]]
+        users = [(USER, number, change) for number, change in seen["users"] if number in self._hub().users]
+        return [(scope, target, change) for scope, target, change in heads + users if self._told_of(scope, target) < change]
+
+    def _told_of(self, scope: str, target: int) -> int:
+        key = (scope, target)
+        return max(self._told[0].get(key, 0), self._told[1].get(key, 0))
+
+    def _heal(self, behind: list[tuple[str, int, int]]) -> None:
+        hub = self._hub()
+        for scope, target, change in behind:
+            audience = hub.audiences.get(target) if scope == CONVERSATION else None
+            if scope == USER:
+                self._user_behind(target, change)
+            elif audience is not None and audience.gate.last < change and not audience.filling:
+                audience.filling = True
+                self._read_after(audience)
+            self._told[0][(scope, target)] = change
+        self._heal_logs([target for scope, target, _ in behind if scope == CONVERSATION])
+        hub.flush()
+
+    def _heal_logs(self, conversations: list[int]) -> None:
+        """Publish again what a log lacks: its reader cannot know of a worker that died before it published."""
+        for conversation, last in self._log.changes(conversations).items():
+            row = self._entries(conversation, last)
+            if row is not None and row["change"] > last:
+                self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
+
+    def _fill_holes(self) -> None:
+        while True:
+            self._hole.wait()
+            self._hole.clear()
+            gevent.sleep(HOLE)
+            holes, self._holes = self._holes, []
+            for audience in holes:
+                if audience.gate.early:
+                    self._read_after(audience)
+                else:
+                    audience.filling = False
+            self._hub().flush()
+
+    def _read_after(self, audience: Audience) -> None:
+        row = self._entries(audience.id, audience.gate.last)
+        if row is None:
+            audience.filling = False
+            return
+        events = [entry_event(entry, row["version"]) for entry in row["entries"]]
+        if not any(event.change == row["change"] for event in events):
+            events.append(_changed(audience.id, row))
+        self._hub().filled(audience, events, row["change"])
+
+    def _entries(self, conversation: int, since: int) -> Any:
+        try:
+            answer = self._after.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
+        except (Lost, Refused) as error:
+            logger.warning("Conversation %d could not be read: %s", conversation, error)
+            return None
+        return orjson.loads(answer) if answer else None
+
+    def _read_lists(self) -> None:
+        while True:
+            self._list.wait()
+            self._list.clear()
+            lists, self._unread_lists = self._unread_lists, []
+            for audience in lists:
+                self._read_list(audience)
+            self._hub().flush()
+
+    def _read_list(self, audience: Audience) -> None:
+        try:
+            answer = self._members.run(b"%d" % audience.id)
+        except (Lost, Refused):
+            gevent.sleep(HOLE)
+            self.read_members(audience)
+            return
+        row = orjson.loads(answer or b'{"version":0,"members":[]}')
+        self._hub().members_read(audience, row["version"], row["members"])
+
+
+def _changed(conversation: int, row: dict[str, Any]) -> Event:
+    wire_id = conversation_wire_id(conversation, row["low"], row["high"])
+    data = {"conversationId": wire_id, "change": row["change"], "kind": "changed"}
+    return Event.of("conversation", data, CONVERSATION, conversation, change=row["change"], version=row["version"])

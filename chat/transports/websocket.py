@@ -1,0 +1,142 @@
+"""The native WebSocket. flask-sock declares the route; after the handshake the socket is taken out of the web server.
+
+What is left of a connection then is a slotted object, a descriptor and a watcher: no greenlet, no request, no standing
+writer. simple-websocket is not used: it cuts frames, takes permessage-deflate and costs a greenlet and a descriptor more.
+"""
+
+import time
+from typing import Any
+
+import flask_sock
+from flask import Flask, current_app, request
+
+from chat.errors import ChatError, CloseReason
+from chat.frames import Event
+from chat.origins import allowed, patterns_of
+from chat.protocols import native
+from chat.session import Session
+from chat.transports.framing import CLOSE, PING, PONG, TEXT, FrameError, FrameReader, accept_key, close_frame, frame
+from chat.transports.stream import Stream
+
+__all__ = ["WebSocket", "mount"]
+
+SUBPROTOCOL = "chat.v1"
+VERSION = "13"
+
+
+class WebSocket(Stream):
+    """A client on `/ws`."""
+
+    __slots__ = ("_reader",)
+
+    kind = "websocket"
+    provable = True
+
+    def __init__(self, node: Any, sock: Any):
+        super().__init__(node, sock)
+        self._reader = FrameReader(node.config["FRAME_BYTES"])
+
+    def received(self, data: bytes) -> None:
+        """Take frames of the client."""
+        try:
+            for opcode, payload in self._reader.feed(data):
+                if opcode == TEXT:
+                    self.node.received(self.session, payload)
+                else:
+                    self._control(opcode, payload)
+        except FrameError as error:
+            self.node.end(self.session, error.reason)
+
+    def _control(self, opcode: int, payload: bytes) -> None:
+        if opcode == PING:
+            self._put(frame(payload, PONG))
+        elif opcode == PONG:
+            self.node.proved(self.session)
+        elif opcode == CLOSE and self.closing:
+            self.end()
+        elif opcode == CLOSE:
+            self._put(frame(payload[:2], CLOSE))
+            self.flush()
+            self.node.end(self.session, CloseReason.LEFT)
+            self.end()
+
+    def encode(self, event: Event) -> bytes:
+        """Return an event's frame."""
+        return frame(native.encode_event(event))
+
+    def reply(self, number: Any, data: bytes) -> None:
+        """Take the answer to a command."""
+        self._put(frame(native.encode_reply(number, data)))
+
+    def failure(self, number: Any, error: ChatError) -> None:
+        """Take the refusal of a command."""
+        self._put(frame(native.encode_failure(number, error)))
+
+    def ping(self) -> None:
+        """Ask for a sign of life, which also proves that all before it was taken."""
+        self._put(frame(b"", PING))
+
+    def last_words(self, reason: CloseReason) -> bytes:
+        """Return the close frame."""
+        return close_frame(reason.number, reason.code)
+
+
+class Upgrade:
+    """Stands in for simple-websocket's Server in flask-sock: shakes hands, takes the socket away, and that is all."""
+
+    mode = "gevent"
+
+    def __init__(self, environ: dict[str, Any], **_: Any):
+        self.environ = environ
+
+    def answer(self) -> tuple[Any, bytes]:
+        """Answer 101 on the detached socket; return it, and what the client sent behind its request."""
+        sock, early = self.environ["chat.detach"]()
+        offered = [name.strip() for name in self.environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+        chosen = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if SUBPROTOCOL in offered else ""
+        key = accept_key(self.environ["HTTP_SEC_WEBSOCKET_KEY"])
+        head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
+        try:
+            sock.send(head.encode())  # a new connection's buffer holds it
+        except OSError:
+            early = b""  # the first read meets the end, too
+        return sock, early
+
+    def close(self, *_: Any) -> None:
+        """flask-sock calls this when the view is over; the connection lives on."""
+
+
+def mount(app: Flask) -> None:
+    """Add `/ws` to the application. flask-sock looks `Server` up in its module whenever a route of its is called."""
+    flask_sock.Server = Upgrade
+    sock = flask_sock.Sock()
+    patterns = patterns_of(app.config)
+
+    @app.before_request
+    def guard() -> Any:
+        if request.path == "/ws" and request.environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            _check(patterns)
+
+    @sock.route("/ws")
+    def ws(upgrade: Upgrade) -> None:
+        node = current_app.extensions["chat.node"]
+        admitted = node.admit(request.headers, request.cookies, request.args)
+        address = request.remote_addr or ""
+        raw, early = upgrade.answer()
+        carrier = WebSocket(node, raw)
+        carrier.session = Session(node.session_id(), carrier, time.monotonic())
+        node.open(carrier.session, admitted, request.args.get("cursor", ""), address)
+        carrier.start(early)
+
+    sock.init_app(app)
+
+
+def _check(patterns: tuple[str, ...]) -> None:
+    """Refuse, as plain HTTP, what cannot become a WebSocket. Raises ChatError."""
+    environ = request.environ
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != VERSION or len(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) != 24:
+        raise ChatError("invalid", "This is no WebSocket handshake of version 13.")
+    if not allowed(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns):
+        raise ChatError("bad_origin")
+    if "chat.detach" not in environ:
+        raise ChatError("internal", "WebSockets need the project's own web server worker.")

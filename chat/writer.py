@@ -1,0 +1,268 @@
+"""Group commit: sends of many connections are written together, one round trip a batch, two batches in flight.
+
+A lone message does not wait for company; under load what came during a commit is the next batch. A conversation is in one
+batch in flight, so its messages are stored in the order in which they came. The database's part is in writer.sql.
+"""
+
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+import orjson
+from gevent.event import Event as Signal
+
+from chat.errors import ChatError
+from chat.frames import CONVERSATION, Event
+from chat.ids import conversation_wire_id
+from chat.messages import Sent, message_json
+from chat.postgres import Lost, Refused, Statement
+
+__all__ = ["Outgoing", "Writer"]
+
+log = logging.getLogger(__name__)
+SQL = "SELECT chat_write_1($1::json, $2::boolean)"
+LANES = 2           # batches in flight: one is prepared and told while the database works on the other
+GIVE_UP = 10.0      # seconds after acceptance at which an unknown outcome is told as such
+PATIENCE = 3        # times a conversation may be found locked before it is waited for
+PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
+TRANSIENT = {"40001", "40P01", "55P03"}
+STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN = range(7)
+REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user"}
+
+
+class Outgoing:
+    """A message on its way to the database. `done(answer)` is called once, with Sent or ChatError, and must not wait.
+
+    `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
+    message is not written, but a resend of an old one gets its answer.
+    """
+
+    __slots__ = (
+        "accepted", "ask_only", "body", "busy", "content", "copies", "digest", "done", "group", "high", "key", "local_id", "low", "origin", "read_seq",
+        "refusal", "sender", "sender_id", "size", "type",
+    )
+
+    def __init__(
+        self, sender_id: int, sender: str, place: tuple[int, int, int], local_id: str, digest: int, type: str, content: str, body: str | None,  # noqa: A002
+        read_seq: int | None, origin: str, done: Callable[[Sent | ChatError], None],
+    ):
+        self.sender_id, self.sender = sender_id, sender
+        self.group, self.low, self.high = place
+        self.key = place
+        self.local_id, self.digest = local_id, digest
+        self.type, self.content, self.body = type, content, body
+        self.read_seq, self.origin, self.done = read_seq, origin, done
+        self.size = 200 + len(content) + len(body or "")
+        self.accepted = time.monotonic()
+        self.busy = 0
+        self.copies: list[Outgoing] | None = None
+        self.ask_only = False
+        self.refusal: ChatError | None = None
+
+    @property
+    def wire_id(self) -> str:
+        """The conversation's id on the wire."""
+        return conversation_wire_id(self.group, self.low or None, self.high or None)
+
+
+class Writer:
+    """The queue of messages and its lanes to the database. `tell` delivers and publishes what was committed."""
+
+    def __init__(self, database_url: str, config: dict[str, Any], tell: Callable[[list[Event]], None]):
+        self._tell = tell
+        self._config = config
+        self._statements = [Statement(database_url, SQL, "chat writer") for _ in range(LANES)]
+        self._ready: deque[Outgoing] = deque()
+        self._parked: dict[tuple[int, int, int], list[Outgoing]] = {}
+        self._in_flight: set[tuple[int, int, int]] = set()
+        self._waiting: dict[tuple[Any, ...], Outgoing] = {}
+        self._pairs: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._wake = Signal()
+        self.queued = 0
+        self.queued_bytes = 0
+        self.observe: Callable[[list[Outgoing]], None] = lambda batch: None
+        self.loops = {f"writer {lane}": lambda statement=statement: self._run(statement) for lane, statement in enumerate(self._statements)}
+
+    def submit(self, message: Outgoing) -> None:
+        """Take a message; its `done` is called once it is committed or refused. Raises ChatError overloaded when full."""
+        identity = (*message.key, message.sender_id, message.local_id)
+        twin = self._waiting.get(identity)
+        if twin is not None and not twin.ask_only:
+            twin.copies = twin.copies or []
+            twin.copies.append(message)
+            return
+        if self.queued >= self._config["WRITER_QUEUE"] or self.queued_bytes >= self._config["WRITER_QUEUE_BYTES"]:
+            raise ChatError("overloaded", retry_after=0.5)
+        self._waiting[identity] = message
+        self.queued += 1
+        self.queued_bytes += message.size
+        self._ready.append(message)
+        self._wake.set()
+
+    def idle(self) -> bool:
+        """Tell whether nothing waits and nothing is in flight."""
+        return not self.queued
+
+    def _run(self, statement: Statement) -> None:
+        while True:
+            batch, waiting = self._take()
+            if not batch:
+                self._wake.clear()
+                self._wake.wait()
+                continue
+            keys = {message.key for message in batch}
+            self._in_flight |= keys
+            busy: list[Outgoing] = []
+            try:
+                busy = self._commit(statement, batch, waiting)
+            except Exception:
+                log.exception("a batch of %d messages failed on our side", len(batch))
+                self._abandon(batch)
+            finally:
+                self._release(keys, busy)
+
+    def _abandon(self, batch: list[Outgoing]) -> None:
+        for message in batch:
+            if self._waiting.get((*message.key, message.sender_id, message.local_id)) is message:
+                self._answer(message, ChatError("internal"))
+
+    def _take(self) -> tuple[list[Outgoing], bool]:
+        """Return the next batch, and whether it may wait for locks: it then holds one conversation only."""
+        batch: list[Outgoing] = []
+        size = 0
+        ready, limit, bytes_limit = self._ready, self._config["WRITER_BATCH"], self._config["WRITER_BATCH_BYTES"]
+        while ready and len(batch) < limit and size < bytes_limit:
+            message = ready.popleft()
+            if message.key in self._in_flight:
+                self._parked.setdefault(message.key, []).append(message)
+                continue
+            patient = message.busy >= PATIENCE
+            if batch and (patient or batch[0].busy >= PATIENCE) and message.key != batch[0].key:
+                ready.appendleft(message)
+                break
+            batch.append(message)
+            size += message.size
+        return batch, len({message.key for message in batch}) == 1
+
+    def _release(self, keys: Iterable[tuple[int, int, int]], busy: list[Outgoing]) -> None:
+        """Let the conversations go; what was found busy stays ahead of what came later for the same conversation."""
+        for message in reversed([*busy, *(late for key in keys for late in self._parked.pop(key, ()))]):
+            self._ready.appendleft(message)
+        self._in_flight.difference_update(keys)
+        if self._ready:
+            self._wake.set()
+
+    def _commit(self, statement: Statement, batch: list[Outgoing], waiting: bool) -> list[Outgoing]:
+        """Write a batch, again and again while its outcome is not known; return the messages found busy."""
+        pause = 0.02
+        while batch:
+            try:
+                answer = statement.run(self._encoded(batch), b"t" if waiting else b"f")
+            except Refused as error:
+                if error.sqlstate not in TRANSIENT:
+                    return self._halve(statement, batch, error)
+            except Lost:
+                gevent.sleep(pause)
+                pause = min(pause * 2, 0.5)
+            else:
+                return self._finish(batch, orjson.loads(answer or b"[]"))
+            batch = self._drop_overdue(batch)
+        return []
+
+    def _halve(self, statement: Statement, batch: list[Outgoing], error: Refused) -> list[Outgoing]:
+        """One message's data fails the whole batch: split until the culprit stands alone."""
+        if len(batch) == 1:
+            self._answer(batch[0], ChatError("invalid", "The database refuses this message."))
+            return []
+        middle = len(batch) // 2
+        busy = self._commit(statement, batch[:middle], waiting=False)
+        blocked = {message.key for message in busy}
+        later = [message for message in batch[middle:] if message.key in blocked]
+        return busy + later + self._commit(statement, [message for message in batch[middle:] if message.key not in blocked], waiting=False)
+
+    def _drop_overdue(self, batch: list[Outgoing]) -> list[Outgoing]:
+        limit = time.monotonic() - GIVE_UP
+        for message in batch:
+            if message.accepted < limit:
+                self._answer(message, ChatError("unavailable", retry_after=2))
+        return [message for message in batch if message.accepted >= limit]
+
+    def _encoded(self, batch: list[Outgoing]) -> bytes:
+        rows = []
+        for place, message in enumerate(batch):
+            row: dict[str, Any] = {
+                "o": place, "c": message.group or None, "s": message.sender_id, "l": message.local_id, "d": message.digest, "t": message.type,
+                "x": message.content, "b": message.body, "r": message.read_seq,
+            }
+            if not message.group:
+                row["c"] = self._pairs.get((message.low, message.high))
+                if row["c"] is None:
+                    row["lo"], row["hi"] = message.low, message.high
+            if message.ask_only:
+                row["q"] = True
+            rows.append(row)
+        return orjson.dumps(rows)
+
+    def _finish(self, batch: list[Outgoing], rows: list[list[int]]) -> list[Outgoing]:
+        """Answer every message of a committed batch, tell the new ones, and return those found busy, in order."""
+        events: list[Event] = []
+        busy: list[Outgoing] = []
+        for row in rows:
+            message = batch[row[0]]
+            verdict = row[1]
+            if verdict == STORED:
+                events.append(self._stored(message, row))
+            elif verdict == BUSY:
+                message.busy += 1
+                busy.append(message)
+            elif verdict == KNOWN:
+                self._answer(message, self._known(message, row))
+            else:
+                self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))
+        self.observe(batch)
+        self._tell(events)
+        return sorted(busy, key=batch.index)
+
+    def _stored(self, message: Outgoing, row: list[int]) -> Event:
+        _, _, number, seq, change, stamp, version, _ = row
+        private = not message.group
+        if private:
+            self._learn((message.low, message.high), number)
+        data = message_json(
+            message.wire_id, number, seq, change, message.sender, message.local_id, message.type, message.content, message.body, stamp
+        )
+        self._answer(message, Sent(data, known=False))
+        members = tuple({message.low, message.high}) if private else ()
+        return Event(
+            "message", data, CONVERSATION, number, change=change, seq=seq, version=version, members=members, origin=message.origin, private=private
+        )
+
+    def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
+        _, _, number, seq, change, stamp, _, digest = row
+        if digest != message.digest:
+            return ChatError("local_id_conflict")
+        return Sent(
+            message_json(message.wire_id, number, seq, change, message.sender, message.local_id, message.type, message.content, message.body, stamp),
+            known=True,
+        )
+
+    def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
+        """Call `done` of a message and of its copies, which share the one answer unless their content differs."""
+        self._waiting.pop((*message.key, message.sender_id, message.local_id), None)
+        self.queued -= 1
+        self.queued_bytes -= message.size
+        message.done(answer)
+        for copy in message.copies or ():
+            if isinstance(answer, Sent):
+                copy.done(answer._replace(known=True) if copy.digest == message.digest else ChatError("local_id_conflict"))
+            else:
+                copy.done(answer)
+
+    def _learn(self, pair: tuple[int, int], number: int) -> None:
+        if pair not in self._pairs:
+            self._pairs[pair] = number
+            if len(self._pairs) > PAIRS_KEPT:
+                self._pairs.popitem(last=False)
