@@ -8,3 +8,4 @@ if not monkey.is_module_patched("socket"):
 from app import create_app
 
 app = create_app()
+app.extensions["chat.node"].start()
