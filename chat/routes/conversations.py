@@ -21,9 +21,7 @@ def list_() -> Response:
 
 
 @blueprint.get("/<conversation_id>")
-@describe(
-    "Get a conversation.", verb="conversation.get", response=ConversationViewSchema, errors=("not_a_member",)
-)
+@describe("Get a conversation.", verb="conversation.get", response=ConversationViewSchema, errors=("not_a_member",))
 def get(conversation_id: str) -> Response:
     """Answer one conversation."""
     return run_verb("conversation.get", sent(conversationId=conversation_id))
@@ -40,9 +38,7 @@ def update(conversation_id: str) -> Response:
 
 
 @blueprint.delete("/<conversation_id>")
-@describe(
-    "Clear a conversation for oneself.", verb="conversation.clear", response=DoneSchema, errors=("not_a_member",)
-)
+@describe("Clear a conversation for oneself.", verb="conversation.clear", response=DoneSchema, errors=("not_a_member",))
 def clear(conversation_id: str) -> Response:
     """Take all entries out of the caller's sight."""
     return run_verb("conversation.clear", sent(conversationId=conversation_id))

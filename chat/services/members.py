@@ -236,7 +236,8 @@ SELECT h.member_count, l.* FROM conversations c
 JOIN conversation_heads h ON h.conversation_id = c.id
 JOIN memberships own ON own.conversation_id = c.id AND own.user_id = :user AND own.left_seq IS NULL
 LEFT JOIN LATERAL (
-    SELECT u.id, u.public_id, u.name, u.avatar, m.role, m.joined_at, m.delivered_seq,
+    SELECT u.id, u.public_id, u.name, u.avatar, m.role, m.joined_at,
+           CASE WHEN u.sends_receipts OR u.id = :user THEN m.delivered_seq ELSE 0 END AS delivered_seq,
            CASE WHEN u.sends_receipts OR u.id = :user THEN m.read_seq ELSE 0 END AS read_seq,
            CASE WHEN m.muted_until > now() THEN m.muted_until END AS muted_until
     FROM memberships m JOIN users u ON u.id = m.user_id

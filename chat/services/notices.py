@@ -123,11 +123,12 @@ CASE WHEN h.member_count <= {MEMBERS_TOLD} THEN (
     SELECT array_agg(m.user_id ORDER BY m.user_id) FROM memberships m
     WHERE m.conversation_id = :id AND m.left_seq IS NULL) END AS members
 """  # noqa: S608 - put together of constants
-APPEND = f"""
-WITH head AS ({MOVED.format(more='''
+NUMBERED = """
         last_seq = last_seq + 1, member_count = member_count + :delta,
         last_at = greatest(clock_timestamp(), last_at + interval '1 microsecond'),
-''')}), entry AS (
+"""
+APPEND = f"""
+WITH head AS ({MOVED.format(more=NUMBERED)}), entry AS (
     INSERT INTO entries (conversation_id, seq, count, change, local_id, digest, type, content, body, created_at)
     SELECT conversation_id, last_seq, last_count, change, 'notice-' || last_seq, 0, 'system', :content, :body, last_at
     FROM head RETURNING local_id

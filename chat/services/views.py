@@ -108,7 +108,8 @@ SELECT c.id, c.low, c.high, c.name, c.avatar, c.history, c.joining, c.listed,
        u.public_id AS peer, u.name AS peer_name, u.avatar AS peer_avatar,
        CASE WHEN u.shows_presence THEN u.id END AS peer_id,
        CASE WHEN u.shows_presence THEN u.last_seen_at END AS last_seen_at,
-       p.delivered_seq AS peer_delivered, CASE WHEN u.sends_receipts THEN p.read_seq ELSE 0 END AS peer_read,
+       CASE WHEN u.sends_receipts THEN p.delivered_seq ELSE 0 END AS peer_delivered,
+       CASE WHEN u.sends_receipts THEN p.read_seq ELSE 0 END AS peer_read,
        {ENTRY}
 FROM chosen JOIN memberships m ON m.conversation_id = chosen.conversation_id AND m.user_id = chosen.user_id
 JOIN conversations c ON c.id = m.conversation_id

@@ -25,5 +25,3 @@ def test_times_sort_as_text_and_come_back_whole(one: datetime, other: datetime) 
     assert (wire_time(one) < wire_time(other)) == (one < other)
     assert datetime.fromisoformat(wire_time(one)) == one
     assert EPOCH + timedelta(microseconds=epoch_us(one)) == one
-
-

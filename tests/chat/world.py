@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Engine, event, text
 
 import chat
 from chat.config import SETTINGS
-from chat.models import Deployment
 from chat.frames import Caller, Event
+from chat.models import Deployment
 from chat.services import groups, members
 from chat.services.groups import Settings
-from chat.transaction import Transaction, run_in_transaction
+from chat.transaction import run_in_transaction
 
 T = TypeVar("T")
 NUMBERS = count(1)
@@ -36,7 +36,8 @@ class World:
         """Make the tables and the writer's functions, where they are not there yet."""
         Deployment.metadata.create_all(engine)
         with engine.begin() as connection:
-            connection.exec_driver_sql((Path(chat.__file__).parent / "writer.sql").read_text().replace("%", "%%"))
+            for name in ("writer.sql", "positions.sql"):
+                connection.exec_driver_sql((Path(chat.__file__).parent / name).read_text())
 
     def tell(self, events: list[Event]) -> None:
         self.events += events
@@ -90,14 +91,28 @@ class World:
         return f"p{low}-{high}"
 
     def try_to_send(
-        self, wire_id: str, sender: Caller, content: str = "hi", *, read_seq: int | None = None,
+        self,
+        wire_id: str,
+        sender: Caller,
+        content: str = "hi",
+        *,
+        read_seq: int | None = None,
         connection: Connection | None = None,
     ) -> tuple[int, int]:
         """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in."""
         low, high = map(int, wire_id[1:].split("-")) if wire_id[0] == "p" else (None, None)
         item = {
-            "o": 0, "c": None if low else int(wire_id[1:]), "lo": low, "hi": high, "s": sender.user_id,
-            "l": f"local-{next(NUMBERS)}", "d": 1, "t": "text", "x": content, "b": None, "r": read_seq,
+            "o": 0,
+            "c": None if low else int(wire_id[1:]),
+            "lo": low,
+            "hi": high,
+            "s": sender.user_id,
+            "l": f"local-{next(NUMBERS)}",
+            "d": 1,
+            "t": "text",
+            "x": content,
+            "b": None,
+            "r": read_seq,
         }
         statement, values = text("SELECT chat_write_1(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
         if connection is not None:
@@ -109,24 +124,21 @@ class World:
         return verdict, seq
 
     def move(self, wire_id: str, member: Caller, seq: int) -> None:
-        """Read up to an entry, by counting what stands there: the slow and certain way."""
-        self.sql(
-            """UPDATE memberships m SET read_seq = :seq, delivered_seq = greatest(delivered_seq, :seq),
-                   read_count = (SELECT e.count FROM entries e WHERE e.conversation_id = m.conversation_id AND e.seq = :seq),
-                   own_count = (SELECT count(*) FROM entries e WHERE e.conversation_id = m.conversation_id AND e.seq > :seq
-                                AND e.sender_id = m.user_id)
-               WHERE conversation_id = :id AND user_id = :user AND read_seq < :seq""",
-            id=self.number(wire_id), user=member.user_id, seq=seq,
-        )
+        """Read up to an entry, by the positions' own SQL."""
+        items = orjson.dumps([{"c": self.number(wire_id), "u": member.user_id, "d": None, "r": seq}]).decode()
+        self.sql("SELECT chat_positions_1(CAST(:items AS json))", items=items)
 
     def recall(self, wire_id: str, seq: int) -> None:
         """Recall a message as a later command will: emptied, counted as a change, no longer unread."""
         self.sql(
-            """WITH head AS (UPDATE conversation_heads SET change = change + 1, last_recalled_seq = greatest(last_recalled_seq, :seq)
-                             WHERE conversation_id = :id RETURNING change)
+            """WITH head AS (
+                   UPDATE conversation_heads
+                   SET change = change + 1, last_recalled_seq = greatest(last_recalled_seq, :seq)
+                   WHERE conversation_id = :id RETURNING change)
                UPDATE entries SET content = '', body = NULL, recalled_at = now(), change = head.change FROM head
                WHERE conversation_id = :id AND seq = :seq""",
-            id=self.number(wire_id), seq=seq,
+            id=self.number(wire_id),
+            seq=seq,
         )
 
     def number(self, wire_id: str) -> int:
