@@ -1,10 +1,12 @@
 /**
  * The login of this browser, shared by its tabs. The access token lives in memory (other tabs are told of a new
  * one), the refresh token in localStorage. A refresh token works once, and using an old one ends the login: so
- * only one tab at a time refreshes, and always with the token that is stored at that moment.
+ * only one tab at a time refreshes, and always with the token that is stored at that moment. Each refresh token has a
+ * key beside it: a refresh whose answer was lost is repeated with that key and answered again.
  */
 
 import { ApiError, exchange } from './http.js';
+import { newLocalId } from './localid.js';
 import { alone } from './lock.js';
 
 const STORED_AS = 'chat.login';
@@ -79,7 +81,9 @@ export class Account {
     const stored = this.stored;
     if (!stored) throw this.#lost();
     try {
-      const answer = await exchange('POST', '/auth/refresh', { body: { refreshToken: stored.refreshToken } });
+      const once = stored.refreshKey;
+      const body = { refreshToken: stored.refreshToken };
+      const answer = await exchange('POST', '/auth/refresh', { body, once });
       this.#keep({ user: stored.user, ...answer });
       return this.#access.token;
     } catch (error) {
@@ -94,7 +98,7 @@ export class Account {
   }
 
   #keep({ user, accessToken, refreshToken, expiresIn }) {
-    localStorage.setItem(STORED_AS, JSON.stringify({ user, refreshToken }));
+    localStorage.setItem(STORED_AS, JSON.stringify({ user, refreshToken, refreshKey: newLocalId() }));
     this.#access = { token: accessToken, until: Date.now() + expiresIn * 1000 };
     this.#channel.postMessage({ access: this.#access, userId: user.id });
     return user;

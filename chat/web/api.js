@@ -58,12 +58,14 @@ export class Api {
     return this.call('GET', '/unread');
   }
 
-  createGroup(name, memberIds, localId) {
-    return this.call('POST', '/groups', { body: { name, memberIds, localId } });
+  /** `settings`: `{name, memberIds, joining?, listed?}`; the same `once` makes no second group. */
+  createGroup(settings, once) {
+    return this.call('POST', '/groups', { body: settings, once });
   }
 
-  group(id) {
-    return this.call('GET', `/groups/${enc(id)}`);
+  /** Groups that everybody may find. */
+  publicGroups() {
+    return this.call('GET', '/groups');
   }
 
   renameGroup(id, name) {
@@ -76,6 +78,15 @@ export class Api {
 
   removeMember(id, userId) {
     return this.call('DELETE', `/groups/${enc(id)}/members/${enc(userId)}`);
+  }
+
+  /** `role`: admin or member; an owner is made by handing the group over. */
+  setRole(id, userId, role) {
+    return this.call('PUT', `/groups/${enc(id)}/members/${enc(userId)}/role`, { body: { role } });
+  }
+
+  handOver(id, userId) {
+    return this.call('POST', `/groups/${enc(id)}/transfer`, { body: { userId } });
   }
 
   joinGroup(id) {

@@ -6,7 +6,8 @@
  * asked for, so nothing falls between the two, and what arrives twice is recognised by its number.
  */
 
-import { Pause, backoff } from './pause.js';
+import { backoff } from './backoff.js';
+import { Pause } from './pause.js';
 
 const PAGES = 20; // of 100 conversations: beyond, older ones come when something happens in them
 const SYNC_AT_ONCE = 100; // the server's bound

@@ -6,7 +6,8 @@
 import { LoggedOut } from './account.js';
 import { unreachable } from './http.js';
 import { LongPollCarrier } from './longpoll.js';
-import { Pause, backoff } from './pause.js';
+import { backoff } from './backoff.js';
+import { Pause } from './pause.js';
 import { WebSocketCarrier } from './websocket.js';
 
 const PROBE_FIRST = 3000; // ms until a long-poll tries WebSocket again: it may have been a restart, not a proxy

@@ -21,17 +21,18 @@ export class ApiError extends Error {
 export const unreachable = (message = '') => new ApiError({ code: 'unreachable', message }, 0);
 
 /**
- * Ask `/api/v1` + path. Options: `body` (sent as JSON), `token`, `signal`, `within` (ms).
+ * Ask `/api/v1` + path. Options: `body` (sent as JSON), `token`, `once` (an Idempotency-Key: a repeated request with it
+ * is answered, not done again), `signal`, `within` (ms).
  * Returns the answer's JSON, or `null` where it has none; throws ApiError.
  */
-export async function exchange(method, path, { body, token, signal, within = ANSWER_WITHIN } = {}) {
+export async function exchange(method, path, { body, token, once, signal, within = ANSWER_WITHIN } = {}) {
   const limit = new AbortController();
   const giveUp = () => limit.abort();
   const timer = setTimeout(giveUp, within);
   signal?.addEventListener('abort', giveUp, { once: true });
   try {
     signal?.throwIfAborted();
-    const response = await fetch(`/api/v1${path}`, { method, signal: limit.signal, ...contents(body, token) });
+    const response = await fetch(`/api/v1${path}`, { method, signal: limit.signal, ...contents(body, token, once) });
     return await answerOf(response);
   } catch (error) {
     throw error instanceof ApiError ? error : unreachable(error.message);
@@ -41,8 +42,8 @@ export async function exchange(method, path, { body, token, signal, within = ANS
   }
 }
 
-function contents(body, token) {
-  const headers = {};
+function contents(body, token, once) {
+  const headers = once ? { 'Idempotency-Key': once } : {};
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body === undefined) return { headers, cache: 'no-store' };
   headers['Content-Type'] = 'application/json';

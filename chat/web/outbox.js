@@ -4,17 +4,12 @@
  * reload of the page (sessionStorage: another tab has its own).
  */
 
-import { backoff } from './pause.js';
+import { newLocalId } from './localid.js';
+import { backoff } from './backoff.js';
 import { draftKey } from './store.js';
 
 const MOST = 200; // messages waiting; beyond, the person is told instead of being led on
 const STORED_AS = 'chat.outbox';
-
-/** 96 random bits; `crypto.randomUUID` exists on https only. */
-export function newLocalId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
 
 export class Outbox {
   #busy = new Set(); // keys with a send in flight, or told to wait
@@ -22,7 +17,6 @@ export class Outbox {
 
   constructor({ store, connection }) {
     Object.assign(this, { store, connection });
-    store.subscribe(() => this.#save());
   }
 
   /** Take a text for a conversation (or for a person, before there is one). Returns false when too many wait. */
@@ -59,14 +53,15 @@ export class Outbox {
     this.store.changed();
   }
 
-  /** Bring back what a reload interrupted. */
+  /** Bring back what a reload interrupted, and from now on keep what waits. */
   restore() {
     try {
       const { userId, pending } = JSON.parse(sessionStorage.getItem(STORED_AS)) ?? {};
-      if (userId === this.store.me?.id) this.store.pending = pending;
+      if (userId === this.store.me.id) this.store.pending = pending;
     } catch {
       sessionStorage.removeItem(STORED_AS); // not written by us
     }
+    this.store.subscribe(() => this.#save());
   }
 
   async #send(message) {
@@ -114,7 +109,6 @@ export class Outbox {
     const pending = this.store.pending;
     if (pending === this.saved) return;
     this.saved = pending;
-    if (!this.store.me) return;
     sessionStorage.setItem(STORED_AS, JSON.stringify({ userId: this.store.me.id, pending }));
   }
 }

@@ -41,12 +41,12 @@ export class Store {
     this.clear(null);
   }
 
-  /** Forget everything: another user, or another database behind the same address. */
+  /** Forget everything: another user, or another database behind the same address (what waits is still to be sent). */
   clear(me) {
+    this.pending = me && me.id === this.me?.id ? this.pending : []; // own messages without an answer, oldest first
     this.me = me;
     this.people = new Map();
     this.conversations = new Map();
-    this.pending = []; // own messages without an answer yet, oldest first
     this.needs = { sync: new Set(), summary: new Set(), people: new Set() };
     if (me) this.meet(me);
     this.changed();

@@ -29,10 +29,13 @@ export class MembersSheet {
   #actions() {
     const button = (picture, key, act) =>
       el('button', { type: 'button', class: 'button', onclick: act }, icon(picture), say(key));
-    const add = button('group-add', 'addPeople', () => this.#openAdd());
-    const copy = button('link', 'copyLink', () => this.#copy());
-    const rename = this.#leads ? button('pen', 'rename', () => this.#openRename()) : null;
-    return el('div', { class: 'sheet-actions' }, add, copy, rename);
+    return el(
+      'div',
+      { class: 'sheet-actions' },
+      this.#leads && button('group-add', 'addPeople', () => this.#openAdd()),
+      this.conversation.joining === 'open' && button('link', 'copyLink', () => this.#copy()),
+      this.#leads && button('pen', 'rename', () => this.#openRename()),
+    );
   }
 
   #wayOut() {
@@ -73,25 +76,51 @@ export class MembersSheet {
     const { store } = this.app;
     const person = { ...user, ...store.person(user.id) };
     const mine = person.id === store.me.id;
-    const words = el(
-      'span',
-      { class: 'person-words' },
-      el('span', { class: 'person-name' }, mine ? `${person.name} (${say('you')})` : person.name),
-      el('span', { class: 'person-under' }, presenceOf(mine ? { online: true } : person)),
-    );
-    const tag = ['owner', 'admin'].includes(role) ? el('span', { class: 'tag' }, say(role)) : null;
+    const name = mine ? `${person.name} (${say('you')})` : person.name;
+    const under = presenceOf(mine ? { online: true } : person);
+    const words = [el('span', { class: 'person-name' }, name), el('span', { class: 'person-under' }, under)];
+    const face = avatar({ ...person, online: mine || person.online }, { size: 'small', presence: true });
     const talk = el(
       'a',
-      { class: 'person', href: toPerson(person.id), onclick: () => this.dialog.close() },
-      avatar(person, { size: 'small', presence: true }),
-      words,
-      tag,
+      { class: 'person', href: toPerson(person.id) },
+      face,
+      el('span', { class: 'person-words' }, words),
     );
-    const removable = this.#leads && !mine && role !== 'owner';
-    const remove = removable
-      ? iconButton('close', say('removeName', { name: person.name }), () => this.#remove(person))
-      : null;
-    return el('li', { class: 'person-line' }, talk, remove);
+    talk.onclick = () => this.dialog.close();
+    return el(
+      'li',
+      { class: 'person-line' },
+      talk,
+      this.#roleOf(person, role, mine),
+      this.#removal(person, role, mine),
+    );
+  }
+
+  /** The owner gives roles; others see them. */
+  #roleOf(person, role, mine) {
+    if (this.conversation.role !== 'owner' || mine) return role !== 'member' && el('span', { class: 'tag' }, say(role));
+    const option = (one) => el('option', { value: one, selected: one === role }, say(one));
+    const label = say('roleOf', { name: person.name });
+    const choice = el('select', { class: 'role', 'aria-label': label }, ['member', 'admin', 'owner'].map(option));
+    choice.onchange = () => this.#setRole(person, choice.value);
+    return choice;
+  }
+
+  #removal(person, role, mine) {
+    const below = role === 'member' || (role === 'admin' && this.conversation.role === 'owner');
+    if (!this.#leads || mine || !below) return null;
+    return iconButton('close', say('removeName', { name: person.name }), () => this.#remove(person));
+  }
+
+  async #setRole(person, role) {
+    const { app, conversation } = this;
+    const owner = role === 'owner';
+    const sure = !owner || (await confirmed(say('handOver', { name: person.name }), say('yes')));
+    const handOver = () => app.api.handOver(conversation.id, person.id);
+    const setRole = () => app.api.setRole(conversation.id, person.id, role);
+    if (sure) await app.attempt(owner ? handOver : setRole);
+    this.drawn = '';
+    await this.#load();
   }
 
   async #remove(person) {

@@ -36,7 +36,7 @@ export class ItemView {
   draw(item) {
     if (item.kind === 'day') this.#say(dayName(item.entry.createdAt, language, dayWords));
     if (item.kind === 'notice') this.#say(item.entry.content);
-    if (item.entry?.seq) this.node.dataset.seq = item.entry.seq;
+    if (item.entry?.seq && item.kind !== 'day') this.node.dataset.seq = item.entry.seq;
     if (item.kind !== 'message') return;
     this.#drawBody(item);
     this.#drawMeta(item);

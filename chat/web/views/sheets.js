@@ -1,7 +1,7 @@
 /** The small sheets: a new group, joining one, one's own account. */
 
 import { el, icon } from '../dom.js';
-import { newLocalId } from '../outbox.js';
+import { newLocalId } from '../localid.js';
 import { parseRoute, toConversation } from '../route.js';
 import { say } from '../words.js';
 import { avatar } from './avatar.js';
@@ -34,33 +34,60 @@ function openForm(title, children, work, app) {
 
 export function openNewGroup(app) {
   const name = field('groupName', { required: true, maxLength: GROUP_NAME_MOST });
+  const everyone = el('input', { type: 'checkbox' });
+  const isPublic = el('label', { class: 'choice' }, everyone, el('span', {}, say('publicGroup')));
   const picker = new Picker(app);
-  const localId = newLocalId(); // a second click, or a lost answer, makes no second group
+  const once = newLocalId(); // a second click, or a lost answer, makes no second group
   const create = async () => {
-    const group = await app.api.createGroup(name.querySelector('input').value.trim(), picker.ids, localId);
+    const settings = { name: name.querySelector('input').value.trim(), memberIds: picker.ids };
+    const open = everyone.checked ? { joining: 'open', listed: true } : {};
+    const group = await app.api.createGroup({ ...settings, ...open }, once);
     await app.show(group.id);
   };
-  openForm(say('newGroup'), [name, picker.node, el('div', { class: 'dialog-actions' }, submit('create'))], create, app);
+  const actions = el('div', { class: 'dialog-actions' }, submit('create'));
+  openForm(say('newGroup'), [name, picker.node, isPublic, actions], create, app);
   name.querySelector('input').focus();
 }
 
 /** `groupId` is given when somebody followed an invitation link. */
 export function openJoinGroup(app, groupId = '') {
-  const link = field('linkOrId', { required: true, value: groupId });
+  const link = field('linkOrId', { value: groupId });
+  const input = link.querySelector('input');
   const join = async () => {
-    const given = link.querySelector('input').value.trim();
+    const given = input.value.trim();
     const { place, id } = parseRoute(given.slice(given.indexOf('#')));
     const wanted = place === 'join' ? id : given;
     await app.api.joinGroup(wanted);
     await app.show(wanted);
   };
-  openForm(
-    say('joinGroup'),
-    [el('p', { class: 'hint' }, say('joinHint')), link, el('div', { class: 'dialog-actions' }, submit('join'))],
-    join,
-    app,
+  const found = el('ul', { class: 'people', 'aria-label': say('publicGroups') });
+  const actions = el('div', { class: 'dialog-actions' }, submit('join'));
+  const form = openForm(say('joinGroup'), [link, found, actions], join, app);
+  input.focus();
+  listPublicGroups(app, found, (id) => {
+    input.value = id;
+    form.node.querySelector('form').requestSubmit();
+  });
+}
+
+/** What everybody may join, to be chosen by a click. */
+async function listPublicGroups(app, list, choose) {
+  const { groups } = await app.api.publicGroups().catch(() => ({ groups: [] }));
+  const others = groups.filter(({ id, joining }) => joining === 'open' && !app.store.conversations.has(id));
+  list.replaceChildren(...others.map((group) => publicGroup(group, choose)));
+}
+
+function publicGroup(group, choose) {
+  const words = el(
+    'span',
+    { class: 'person-words' },
+    el('span', { class: 'person-name' }, group.name),
+    el('span', { class: 'person-under' }, say('memberCount', { count: group.memberCount })),
   );
-  link.querySelector('input').focus();
+  const face = avatar(group, { size: 'small', group: true });
+  const button = el('button', { type: 'button', class: 'button' }, say('join'));
+  button.onclick = () => choose(group.id);
+  return el('li', { class: 'person' }, face, words, button);
 }
 
 export function openAccount(app) {

@@ -4,7 +4,6 @@ export default {
   appName: 'Chat',
   today: 'Today',
   yesterday: 'Yesterday',
-  skipToMessages: 'Skip to the conversation',
 
   // the door
   welcome: 'Welcome back',
@@ -104,11 +103,15 @@ export default {
   copyLink: 'Copy invitation link',
   copied: 'Copied.',
   linkOrId: 'Link or id of the group',
-  joinHint: 'Paste what a member sent you.',
+  publicGroup: 'Public: everybody can find and join it',
+  publicGroups: 'Public groups',
+  yes: 'Yes',
+  roleOf: 'Role of {name}',
+  handOver: 'Hand the group over to {name}?',
   join: 'Join',
+  member: 'member',
   owner: 'owner',
   admin: 'admin',
-  groupGone: 'You are not in “{name}” any more.',
   userId: 'User id',
 
   // what went wrong
@@ -117,7 +120,11 @@ export default {
   'error.bad_credentials': 'Wrong username or password.',
   'error.name_taken': 'This name is taken.',
   'error.not_a_member': 'you are not a member',
-  'error.join_not_allowed': 'this group cannot be joined by link',
+  'error.last_owner': 'the group needs an owner: hand it over first',
+  'error.forbidden': 'you may not do that',
+  'error.group_full': 'the group is full',
+  'error.muted': 'you may not write here at the moment',
+  'error.join_not_allowed': 'this group is not open',
   'error.rate_limited': 'too fast, please wait a moment',
   'error.content_too_long': 'the message is too long',
 };
