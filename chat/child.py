@@ -122,11 +122,12 @@ class Child:
         if self._process is not None and self._program is not None and self._process.poll() is None:
             self._process.send_signal(self._program.stop)
 
-    def kill(self) -> None:
-        """End the process and its group at once, and wait for it."""
+    def kill(self, *, wait: bool = True) -> None:
+        """End the process and its group at once."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            if wait:
+                self._process.wait()
 
     def wait(self, seconds: float) -> bool:
         """Wait up to `seconds` for the end of the process; tell whether it has ended."""

@@ -1,4 +1,4 @@
-"""A WSGI application that shows what the web server does to a request; test_webserver.py runs it under gunicorn."""
+"""A WSGI application that shows what the web server does to a request; probe.py runs it under gunicorn."""
 
 import gc
 import json

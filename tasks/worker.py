@@ -1,0 +1,134 @@
+"""Celery's entry: `celery -A tasks.worker worker` and `celery -A tasks.worker beat`, each a plain, unpatched process.
+
+Its heartbeat goes the whole way, beat, broker, worker, every ten seconds, and leaves a key in Redis: while that is
+young, tasks are done. `/readyz` and `/metrics` show it, and the supervisor starts a worker anew that fell silent.
+"""
+
+import json
+import logging
+import os
+import pkgutil
+import signal
+import socket
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import redis
+from celery import Celery, signals
+from celery.platforms import SecurityWarning
+from kombu import Exchange, Queue
+
+import tasks
+from chat import config
+from chat.child import tie_to_parent
+
+__all__ = ["HEARTBEAT_KEY", "broker_url", "celery", "heartbeat"]
+
+HEARTBEAT_KEY = "celery:heartbeat"
+HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
+QUEUE = "chat"
+TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
+BROKER_DATABASE = 1  # of Redis, where its address names no other; the chat's keys are in 0
+
+
+def broker_url(settings: dict[str, Any]) -> str:
+    """Return the broker's address as kombu spells it: CELERY_BROKER_URL, or the database after REDIS_URL's."""
+    given: str = settings["CELERY_BROKER_URL"]
+    if given:
+        return given
+    parts = urlsplit(str(settings["REDIS_URL"]))
+    if parts.scheme == "unix":
+        return f"redis+socket://{parts.path}?virtual_host={BROKER_DATABASE}"
+    return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}"))
+
+
+def _celery(settings: dict[str, Any]) -> Celery:
+    duties = [f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__) if module.name != "worker"]
+    app = Celery("chat", broker=broker_url(settings), include=duties)
+    app.conf.update(
+        # The nameless direct exchange needs no binding in Redis, so FLUSHALL has none to lose.
+        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],
+        task_default_queue=QUEUE,
+        task_default_exchange="",
+        task_default_routing_key=QUEUE,
+        task_ignore_result=True,  # nobody waits for a result: what a task found out is in the database
+        # A task leaves the queue once it is done, not once it is taken: another worker does those of a killed one.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=TASK_SECONDS,
+        task_soft_time_limit=TASK_SECONDS - 30,
+        broker_transport_options={
+            "visibility_timeout": 2 * TASK_SECONDS,  # until a killed worker's tasks are given out again
+            "socket_keepalive": True,
+            "socket_connect_timeout": 5,
+            "health_check_interval": 10,
+        },
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: the broker may be away for longer than we can guess
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # they will be given out again, so this one must end
+        worker_prefetch_multiplier=1,  # tasks are long beside the round trip that fetches one
+        worker_enable_remote_control=False,  # nobody uses it, and its queue is one more thing to lose with Redis
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=5.0,  # seconds that tasks under way get when the worker is told to stop
+        worker_enable_soft_shutdown_on_idle=False,
+        timezone="UTC",
+        beat_schedule={
+            "heartbeat": {
+                "task": "tasks.worker.heartbeat",
+                "schedule": HEARTBEAT_SECONDS,
+                # After an outage one is enough; a short one is waited for, and not worth a page in the log.
+                "options": {"expires": HEARTBEAT_SECONDS, "retry_policy": {"max_retries": 15, "interval_max": 1}},
+            }
+        },
+        beat_schedule_filename=str(Path(settings["DATA_DIR"] or ".") / "celerybeat-schedule"),
+    )
+    return app
+
+
+# A container's only user is often root. What could hurt then is a pickle from the queue, and only JSON is taken.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+_settings = config.load()
+celery = _celery(_settings)
+
+
+@cache
+def _redis() -> redis.Redis:
+    # Made in the pool's process, after its fork; the time-outs keep a dead Redis from holding that process.
+    return redis.Redis.from_url(_settings["REDIS_URL"], socket_timeout=5, socket_connect_timeout=5)
+
+
+@celery.task(name="tasks.worker.heartbeat")  # type: ignore[untyped-decorator]
+def heartbeat() -> None:
+    """Write down that tasks are done: `{"time": seconds since 1970, "host": name}` under HEARTBEAT_KEY."""
+    value = json.dumps({"time": time.time(), "host": socket.gethostname()})
+    _redis().set(_settings["REDIS_PREFIX"] + HEARTBEAT_KEY, value, ex=HEARTBEAT_KEPT)
+
+
+class _OneLine(logging.Filter):
+    """Tells of a beat that was not sent in one line: Celery takes two pages, and the next beat is ten seconds away."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; let all pass."""
+        if isinstance(record.args, tuple) and str(record.msg).startswith("Message Error"):
+            record.msg, record.args, record.exc_info = "%s", record.args[:1], None
+        return True
+
+
+logging.getLogger("celery.beat").addFilter(_OneLine())
+
+
+@signals.beat_init.connect  # type: ignore[untyped-decorator]
+def _beat_at_once(**_: Any) -> None:
+    """Send the first heartbeat when beat starts, not ten seconds later: whoever starts a server waits for it."""
+    heartbeat.apply_async(expires=HEARTBEAT_SECONDS, retry=False)
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _end_with_the_worker(**_: Any) -> None:
+    """Let a process of the pool end with its worker, even if that is killed in the middle of a task."""
+    tie_to_parent(signal.SIGKILL, os.getppid())
