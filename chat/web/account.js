@@ -24,7 +24,8 @@ export class Account {
   constructor(onEnd) {
     this.onEnd = onEnd;
     this.#channel.onmessage = ({ data }) => this.#hear(data);
-    addEventListener('storage', ({ key }) => key === STORED_AS && !this.stored && this.#ended());
+    this.userId = this.user?.id ?? null;
+    addEventListener('storage', ({ key }) => key === STORED_AS && this.#elsewhere());
   }
 
   get stored() {
@@ -79,7 +80,7 @@ export class Account {
 
   async #refresh() {
     const stored = this.stored;
-    if (!stored) throw this.#lost();
+    if (!stored) throw new LoggedOut();
     try {
       const once = stored.refreshKey;
       const body = { refreshToken: stored.refreshToken };
@@ -99,17 +100,27 @@ export class Account {
 
   #keep({ user, accessToken, refreshToken, expiresIn }) {
     localStorage.setItem(STORED_AS, JSON.stringify({ user, refreshToken, refreshKey: newLocalId() }));
+    this.userId = user.id;
     this.#access = { token: accessToken, until: Date.now() + expiresIn * 1000 };
     this.#channel.postMessage({ access: this.#access, userId: user.id });
     return user;
   }
 
   #hear({ access, userId }) {
-    if (this.user?.id === userId) this.#access = access;
+    if (this.userId === userId) this.#access = access;
+  }
+
+  /** Another tab has logged in or out. The login is the browser's: this tab must not go on as somebody else. */
+  #elsewhere() {
+    const userId = this.user?.id ?? null;
+    if (userId === this.userId) return;
+    if (userId === null) this.#ended();
+    else location.reload();
   }
 
   #ended() {
     this.#access = null;
+    this.userId = null;
     this.onEnd();
   }
 }

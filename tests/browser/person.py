@@ -75,7 +75,8 @@ class Person:
         expect(self.page.locator(".room-empty")).to_be_visible()
 
     def row(self, title: str) -> Locator:
-        return self.page.locator("a.row", has=self.page.locator(".row-name", has_text=re.compile(f"^{re.escape(title)}$")))
+        name = self.page.locator(".row-name", has_text=re.compile(f"^{re.escape(title)}$"))
+        return self.page.locator("a.row", has=name)
 
     def say(self, *texts: str) -> None:
         for text in texts:

@@ -1,4 +1,4 @@
-"""The line: long-poll where WebSocket is blocked, back when it passes, and after any break nothing missing or doubled."""
+"""The line: long-poll where WebSocket is blocked, and back; after any break nothing is missing or doubled."""
 
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
@@ -123,7 +123,9 @@ def test_a_message_whose_answer_was_lost_is_stored_once(person: MakePerson) -> N
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_after_a_restart_of_the_server_nothing_is_missing_or_doubled(person: MakePerson, own_server: Server, how: str) -> None:
+def test_after_a_restart_of_the_server_nothing_is_missing_or_doubled(
+    person: MakePerson, own_server: Server, how: str
+) -> None:
     ada, bo = (person(name, url=own_server.url) for name in ("Ada", "Bo"))
     ada.find(bo)
     ada.say("before")

@@ -7,7 +7,7 @@ from tests.browser.conftest import MakePerson
 EVIL = (
     "<img src=x onerror=\"document.title='hacked'\">",
     "<script>document.title='hacked'</script>",
-    "javascript:alert(1) https://example.org/\"onmouseover=\"alert(1)",
+    'javascript:alert(1) https://example.org/"onmouseover="alert(1)',
     "${7*7} {{7*7}} &lt;b&gt; \u202ereversed",
 )
 

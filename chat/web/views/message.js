@@ -35,9 +35,12 @@ export class ItemView {
 
   draw(item) {
     if (item.kind === 'day') this.#say(dayName(item.entry.createdAt, language, dayWords));
+    else if (item.entry?.seq) this.node.dataset.seq = item.entry.seq;
     if (item.kind === 'notice') this.#say(item.entry.content);
-    if (item.entry?.seq && item.kind !== 'day') this.node.dataset.seq = item.entry.seq;
-    if (item.kind !== 'message') return;
+    if (item.kind === 'message') this.#drawMessage(item);
+  }
+
+  #drawMessage(item) {
     this.#drawBody(item);
     this.#drawMeta(item);
     const place = [item.first && 'first', item.last && 'last', this.jumbo && 'jumbo', item.status];

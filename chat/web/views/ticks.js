@@ -10,7 +10,7 @@ export function ticks(status, label = status === 'failed' ? '' : say(status)) {
   const picture = icon(PICTURES[status]);
   picture.classList.add('ticks', status);
   picture.dataset.status = status;
-  picture.setAttribute('aria-hidden', 'false');
+  picture.removeAttribute('aria-hidden');
   picture.setAttribute('role', 'img');
   picture.setAttribute('aria-label', label);
   return picture;

@@ -4,7 +4,7 @@
  */
 
 import { dayOf } from '../clock.js';
-import { arrange, el, icon } from '../dom.js';
+import { arrange, el, iconButton } from '../dom.js';
 import { say } from '../words.js';
 import { itemsOf } from './items.js';
 import { ItemView } from './message.js';
@@ -22,26 +22,11 @@ export class Timeline {
   /** `history` reads pages (history.js); `onSeen(seq)` is called with the last entry in view. */
   constructor(app, conversation, { history, onSeen }) {
     Object.assign(this, { app, conversation, history, onSeen, newAfter: null, placed: false });
-    this.list = el('ol', {
-      class: conversation.kind === 'group' ? 'messages grouped' : 'messages',
-      role: 'log',
-      'aria-label': say('messages'),
-      tabIndex: 0,
-    });
+    this.list = el('ol', { class: conversation.kind === 'group' ? 'messages grouped' : 'messages' });
     this.head = el('div', { class: 'history-head' });
-    this.scroller = el('div', { class: 'scroller' }, this.head, this.list);
-    this.jump = el(
-      'button',
-      {
-        type: 'button',
-        class: 'jump',
-        'aria-label': say('toNewest'),
-        title: say('toNewest'),
-        hidden: true,
-        onclick: () => this.toEnd(),
-      },
-      icon('down'),
-    );
+    const log = { class: 'scroller', role: 'log', 'aria-label': say('messages'), tabIndex: 0 };
+    this.scroller = el('div', log, this.head, this.list);
+    this.jump = iconButton('down', say('toNewest'), () => this.toEnd(), { class: 'jump', hidden: true });
     this.node = el('div', { class: 'timeline' }, this.scroller, this.jump);
     this.scroller.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.resized = new ResizeObserver(() => this.#atEnd && this.#stick());
@@ -52,7 +37,7 @@ export class Timeline {
   /** Not shown any more. */
   leave() {
     this.resized.disconnect();
-    this.conversation.rest?.();
+    this.conversation.rest();
   }
 
   render() {
