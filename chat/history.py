@@ -23,7 +23,7 @@ NEWEST = 50  # entries of a conversation that a sync brings: a screen and a half
 CHANGED = 50  # the same of older entries that changed; the next sync goes on where this one ended
 ROW_BYTES = 300  # of a message besides its content and body
 LAST = 2**63 - 1
-SYNC_BYTES = 1_000_000  # of all the entries of a sync: what a phone's parser takes in at once
+ANSWER_BYTES = 131_072  # of all the entries of an answer, about: half of what may wait for a slow client (OUTBOX_BYTES)
 
 
 class Page(NamedTuple):
@@ -59,28 +59,30 @@ class Missed(NamedTuple):
 
 def encoded(row: Row[Any]) -> orjson.Fragment:
     """Return an entry for an answer's JSON; `row` has ENTRY's columns and the conversation's `id`, `low`, `high`."""
-    return orjson.Fragment(
-        message_json(
-            conversation_wire_id(row.id, row.low, row.high),
-            row.id,
-            row.seq,
-            row.entry_change,
-            row.sender,
-            row.local_id,
-            row.type,
-            row.content,
-            row.body,
-            epoch_us(row.created_at),
-            None if row.edited_at is None else epoch_us(row.edited_at),
-            None if row.recalled_at is None else epoch_us(row.recalled_at),
-        )
+    return orjson.Fragment(_json(row))
+
+
+def _json(row: Row[Any]) -> bytes:
+    return message_json(
+        conversation_wire_id(row.id, row.low, row.high),
+        row.id,
+        row.seq,
+        row.entry_change,
+        row.sender,
+        row.local_id,
+        row.type,
+        row.content,
+        row.body,
+        epoch_us(row.created_at),
+        None if row.edited_at is None else epoch_us(row.edited_at),
+        None if row.recalled_at is None else epoch_us(row.recalled_at),
     )
 
 
 def page(
     tx: Transaction, user_id: int, place: tuple[int, int, int], before: int | None, after: int | None, limit: int
 ) -> Page:
-    """Return up to `limit` entries of a conversation, `place` as `parse_conversation` gives it.
+    """Return up to `limit` entries of a conversation, `place` as `parse_conversation` gives it; fewer if they are long.
 
     Without bounds, or with `before` only: the newest (before that seq). With `after`: the oldest after that seq.
     Raises ChatError not_a_member.
@@ -94,18 +96,32 @@ def page(
     rows = tx.execute(FORWARD if forward else BACKWARD, values).all()
     if not rows:
         raise ChatError("not_a_member")
-    entries = [encoded(row) for row in rows[:limit] if row.seq is not None]
-    return Page(entries if forward else entries[::-1], len(rows) > limit)
+    found = [row for row in rows if row.seq is not None]
+    entries = _fitting(found[:limit])
+    return Page(entries if forward else entries[::-1], len(entries) < len(found))
+
+
+def _fitting(rows: Sequence[Row[Any]]) -> list[orjson.Fragment]:
+    """Return as many of the entries as ANSWER_BYTES hold, but at least one."""
+    kept: list[orjson.Fragment] = []
+    total = 0
+    for row in rows:
+        raw = _json(row)
+        total += len(raw)
+        if kept and total > ANSWER_BYTES:
+            break
+        kept.append(orjson.Fragment(raw))
+    return kept
 
 
 def missed(tx: Transaction, user_id: int, wanted: Sequence[Wanted]) -> dict[int, Missed]:
     """Return what a client lacks, by place in `wanted`: the newest entries after `seq`, older ones changed since.
 
-    Conversations that the user is not in are left out. All together stay near SYNC_BYTES: each gives up its oldest
+    Conversations that the user is not in are left out. All together stay near ANSWER_BYTES: each gives up its oldest
     first, and none its newest.
     """
     values = {
-        "user": user_id, "newest": NEWEST + 1, "changed": CHANGED + 1, "row_bytes": ROW_BYTES, "bytes": SYNC_BYTES,
+        "user": user_id, "newest": NEWEST + 1, "changed": CHANGED + 1, "row_bytes": ROW_BYTES, "bytes": ANSWER_BYTES,
         "groups": [one.group for one in wanted], "lows": [one.low for one in wanted],
         "highs": [one.high for one in wanted], "seqs": [one.seq for one in wanted],
         "changes": [one.change for one in wanted],

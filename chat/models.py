@@ -177,7 +177,8 @@ class Entry(Base):
         UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),
         # Few rows are ever in these two: what changed since a client looked, and what no longer counts as unread.
         Index("entries_changed", "conversation_id", "change", postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")),
-        Index("entries_recalled", "conversation_id", "seq", postgresql_where=text("recalled_at IS NOT NULL")),
+        # With the sender, so that counting need not look at the rows, which also keeps the planner from taking the other one.
+        Index("entries_recalled", "conversation_id", "seq", postgresql_include=["sender_id"], postgresql_where=text("recalled_at IS NOT NULL")),
     )
 
 

@@ -87,7 +87,8 @@ def _standing(row: Row[Any]) -> dict[str, Any]:
 
 
 # A list is sorted by what changes with every message and therefore has no index: a user's memberships are looked up,
-# then sorted. Only the rows of the page get their last entry, peer and unread.
+# then sorted. Only the rows of the page get their last entry, peer and unread; LIMIT 1 keeps the planner from looking
+# these up by the conversation alone, which read all the entries of some.
 SEEN = "m.left_seq IS NULL AND (m.hidden_seq IS NULL OR h.last_seq > m.hidden_seq)"
 LISTED = f"""
 SELECT m.conversation_id, m.user_id FROM memberships m
@@ -115,8 +116,12 @@ FROM chosen JOIN memberships m ON m.conversation_id = chosen.conversation_id AND
 JOIN conversations c ON c.id = m.conversation_id
 JOIN conversation_heads h ON h.conversation_id = m.conversation_id
 LEFT JOIN users u ON u.id = c.low + c.high - m.user_id
-LEFT JOIN memberships p ON p.conversation_id = m.conversation_id AND p.user_id = c.low + c.high - m.user_id
-LEFT JOIN entries e ON e.conversation_id = m.conversation_id AND e.seq = h.last_seq AND e.seq > m.visible_from
+LEFT JOIN LATERAL (
+    SELECT i.delivered_seq, i.read_seq FROM memberships i
+    WHERE i.conversation_id = c.id AND i.user_id = c.low + c.high - m.user_id LIMIT 1) p ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM entries i
+    WHERE i.conversation_id = h.conversation_id AND i.seq = h.last_seq AND i.seq > m.visible_from LIMIT 1) e ON true
 ORDER BY pinned DESC, h.last_at DESC, m.conversation_id DESC
 """  # noqa: S608 - put together of constants
 FIRST = VIEW.format(chosen=LISTED.format(after=""))

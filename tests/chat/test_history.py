@@ -92,7 +92,7 @@ def test_what_is_missed_of_many_stays_near_its_bound_and_brings_the_newest_of_ea
     for group in groups:
         for _ in range(10):
             world.send(f"g{group}", bob, "x" * 700)
-    monkeypatch.setattr(history, "SYNC_BYTES", 13_000)
+    monkeypatch.setattr(history, "ANSWER_BYTES", 13_000)
     missed = world.do(history.missed, ann.user_id, [Wanted(group, 0, 0, 1, 1) for group in groups])
     found = [seqs(missed[place].messages) for place in range(3)]
     assert [newest[-1] for newest in found] == [11, 11, 11]
@@ -107,6 +107,21 @@ def test_the_newest_entry_comes_even_if_it_alone_is_over_the_bound(
     ann = world.person()
     group = world.group(ann)
     world.send(group, ann, "x" * 5_000)
-    monkeypatch.setattr(history, "SYNC_BYTES", 1)
+    monkeypatch.setattr(history, "ANSWER_BYTES", 1)
     missed = world.do(history.missed, ann.user_id, [Wanted(world.number(group), 0, 0, 0, 0)])
     assert (seqs(missed[0].messages), missed[0].has_more) == ([2], True)
+
+
+def test_a_page_of_long_entries_is_shorter_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = world.person()
+    group = world.group(ann)
+    for _ in range(4):
+        world.send(group, ann, "x" * 5_000)
+    place = (world.number(group), 0, 0)
+    monkeypatch.setattr(history, "ANSWER_BYTES", 10_500)
+    for before, after, expected in ((None, None, [4, 5]), (4, None, [2, 3]), (None, 1, [2, 3])):
+        found = world.do(history.page, ann.user_id, place, before, after, 50)
+        assert seqs(found.messages) == expected
+        assert found.has_more
+    monkeypatch.setattr(history, "ANSWER_BYTES", 1)
+    assert seqs(world.do(history.page, ann.user_id, place, None, None, 50).messages) == [5]

@@ -76,6 +76,17 @@ def test_more_than_can_be_named_is_in_the_total(world: World, monkeypatch: pytes
     assert list(counts["conversations"]) == [groups[2], groups[1]]
 
 
+def test_only_the_newest_show_their_last_message(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    groups = [world.group(bob, ann) for _ in range(3)]
+    for group in groups:
+        world.send(group, bob)
+    monkeypatch.setattr(unread, "SHOWN", 2)
+    named = world.read(unread.counts, ann.user_id)["conversations"]
+    assert [named[group]["lastMessage"] is None for group in groups] == [True, False, False]
+    assert [named[group]["unread"] for group in groups] == [1, 1, 1]
+
+
 def test_a_cleared_conversation_counts_from_then_on(world: World) -> None:
     ann, bob = world.people("Ann", "Bob")
     group = world.group(ann, bob)
