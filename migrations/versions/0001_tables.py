@@ -73,7 +73,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('entries', schema=None) as batch_op:
         batch_op.create_index('entries_changed', ['conversation_id', 'change'], unique=False, postgresql_where=sa.text('edited_at IS NOT NULL OR recalled_at IS NOT NULL'))
-        batch_op.create_index('entries_recalled', ['conversation_id', 'seq'], unique=False, postgresql_where=sa.text('recalled_at IS NOT NULL'))
+        batch_op.create_index('entries_recalled', ['conversation_id', 'seq'], unique=False, postgresql_include=['sender_id'], postgresql_where=sa.text('recalled_at IS NOT NULL'))
 
     op.create_table('idempotent_answers',
     sa.Column('user_id', sa.BigInteger(), autoincrement=False, nullable=False),
