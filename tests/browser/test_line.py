@@ -164,8 +164,13 @@ def test_a_reload_keeps_the_login_the_place_and_what_was_not_sent(person: MakePe
         one.sees("stored", "not sent")
 
 
-def test_many_tabs_refreshing_at_once_do_not_end_the_login(person: MakePerson) -> None:
-    ada = person("Ada")
+@pytest.mark.parametrize("locks", ["the browser's", "none, as on plain http"])
+def test_many_tabs_refreshing_at_once_do_not_end_the_login(person: MakePerson, locks: str) -> None:
+    ada = person("Ada", registered=False)
+    if locks != "the browser's":
+        ada.context.add_init_script("Object.defineProperty(navigator, 'locks', {value: undefined})")
+        ada.page.reload()
+    ada.register()
     tabs = [ada, *(ada.another_tab() for _ in range(4))]
     for tab in tabs:
         tab.page.evaluate("location.reload()")
