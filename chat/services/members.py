@@ -232,16 +232,16 @@ UPDATE memberships m SET left_seq = :seq FROM leaving l
 WHERE m.conversation_id = :id AND m.user_id = l.user_id RETURNING m.user_id
 """
 PAGE = f"""
-SELECT h.member_count, l.* FROM conversations c
+SELECT h.member_count, u.id, u.public_id, u.name, u.avatar, m.role, m.joined_at,
+       CASE WHEN u.sends_receipts OR u.id = :user THEN m.delivered_seq ELSE 0 END AS delivered_seq,
+       CASE WHEN u.sends_receipts OR u.id = :user THEN m.read_seq ELSE 0 END AS read_seq,
+       CASE WHEN m.muted_until > now() THEN m.muted_until END AS muted_until
+FROM conversations c
 JOIN conversation_heads h ON h.conversation_id = c.id
 JOIN memberships own ON own.conversation_id = c.id AND own.user_id = :user AND own.left_seq IS NULL
 LEFT JOIN LATERAL (
-    SELECT u.id, u.public_id, u.name, u.avatar, m.role, m.joined_at,
-           CASE WHEN u.sends_receipts OR u.id = :user THEN m.delivered_seq ELSE 0 END AS delivered_seq,
-           CASE WHEN u.sends_receipts OR u.id = :user THEN m.read_seq ELSE 0 END AS read_seq,
-           CASE WHEN m.muted_until > now() THEN m.muted_until END AS muted_until
-    FROM memberships m JOIN users u ON u.id = m.user_id
-    WHERE m.conversation_id = c.id AND m.left_seq IS NULL AND m.user_id > :after
-    ORDER BY m.user_id LIMIT :rows) l ON true
-WHERE {BY_VALUE} ORDER BY l.id
+    SELECT * FROM memberships i WHERE i.conversation_id = c.id AND i.left_seq IS NULL AND i.user_id > :after
+    ORDER BY i.user_id LIMIT :rows) m ON true
+LEFT JOIN LATERAL (SELECT * FROM users i WHERE i.id = m.user_id LIMIT 1) u ON true
+WHERE {BY_VALUE} ORDER BY m.user_id
 """  # noqa: S608 - put together of constants

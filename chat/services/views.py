@@ -129,7 +129,7 @@ NEXT = VIEW.format(chosen=LISTED.format(after=AFTER))
 ONE = VIEW.format(
     chosen=f"""
 SELECT m.conversation_id, m.user_id FROM conversations c
-JOIN memberships m ON m.conversation_id = c.id AND m.user_id = :user AND m.left_seq IS NULL WHERE {BY_VALUE}
+JOIN memberships m ON m.conversation_id = c.id AND m.user_id = :user AND m.left_seq IS NULL WHERE {BY_VALUE} LIMIT 1
 """  # noqa: S608 - put together of constants
 )
 OF_MEMBERS = VIEW.format(

@@ -1,4 +1,4 @@
-"""What the documents say of the answers is what the answers are: every field that comes is declared, none is missing."""
+"""What the documents say of the answers is what they are: every field that comes is declared, none is missing."""
 
 from typing import Any
 
