@@ -47,6 +47,9 @@ class Carrier(Protocol):
     def flush(self) -> None:
         """Send what was taken."""
 
+    def live(self) -> None:
+        """The session has caught up."""
+
     def pause(self) -> None:
         """Read no further commands."""
 

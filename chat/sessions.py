@@ -289,6 +289,7 @@ class Sessions:
                 session.hand_over(event)
         if told or held:
             session.carrier.event(self._node.cursor_event())
+        session.carrier.live()
         self._node.hub.flush()
 
     def _resync(self, session: Session) -> None:

@@ -74,11 +74,11 @@ class Tail:
     def _run(self) -> None:
         since = 0
         while True:
-            gevent.sleep(IN_DOUBT if self._log.epoch is None else EVERY)
             try:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
+            gevent.sleep(IN_DOUBT if self._log.epoch is None else EVERY)
 
     def _look_once(self, since: int) -> int:
         """Look at what was committed since; return from when the next look has to look."""

@@ -77,6 +77,9 @@ class Stream:
         """Return what ends the stream after the farewell."""
         raise NotImplementedError
 
+    def live(self) -> None:
+        """The session is live."""
+
     def pause(self) -> None:
         """Read no further commands: the kernel's buffer fills, and the client has to wait."""
         self._reads.stop()

@@ -1,0 +1,239 @@
+"""Long-poll: `GET /api/v1/poll`. A chain of polls is one session; commands go over REST.
+
+Nothing of a chain has to be in this process: the cursor tells any worker what the client has. But while the chain stays
+here, its session goes on collecting between two polls, and the next poll is answered from memory.
+"""
+
+import random
+import time
+from collections import OrderedDict
+from typing import Any
+
+import gevent
+from flask import Flask, Response, current_app, request
+from gevent.event import Event as Signal
+
+from chat.cursor import Cursor
+from chat.errors import ChatError, CloseReason
+from chat.frames import CONVERSATION, Caller, Event
+from chat.protocols import native
+from chat.rest import answer, caller, describe, loaded
+from chat.schemas import Text, WholeNumber, WireSchema
+from chat.session import Session, State
+from chat.sessions import Admitted
+
+__all__ = ["Chain", "Polls", "mount"]
+
+LINGER = 35.0    # seconds a chain is kept between two polls: a lease
+KEPT = 256       # events kept for the next poll; beyond, it reads the log
+RECENT = 40      # conversations a cursor names
+JITTER = 3.0     # seconds by which a poll may end early, so that not all come back at once
+OPEN_SECONDS = 12.0  # for the database to let a session in
+NONCE = "~"      # between a chain's id and how many events of it were handed over here
+
+
+class PollSchema(WireSchema):
+    """What a poll takes: the cursor of the answer before, and how long it may be held, in seconds."""
+
+    cursor = Text(4_096, load_default="")
+    timeout = WholeNumber(0, 60, load_default=25)
+
+
+class Chain:
+    """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
+
+    __slots__ = ("_base", "_count", "_events", "_gone", "_new", "_node", "_seen", "_signal", "closed", "opened", "polled", "session", "waiting")
+
+    kind = "longpoll"
+    provable = False
+
+    def __init__(self, node: Any, cursor: Cursor | None):
+        self._node = node
+        self.session: Session
+        self._new = cursor is None
+        self._base = cursor or Cursor("", "", 0, 0)  # where the client stands with everything before `_events`
+        self._events: list[Event] = []
+        self._count = 0  # events acknowledged and let go
+        self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
+        self._signal = Signal()
+        self._gone = False
+        self.closed: Event | None = None
+        self.opened = Signal()
+        self.polled = time.monotonic()
+        self.waiting = True  # the poll that begins the chain
+
+    def event(self, event: Event) -> None:
+        """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
+        if event.name == "cursor" or (event.name == "hello" and not self._new):
+            return
+        if len(self._events) >= KEPT and not self.waiting:
+            if event.logged:
+                self._gone = True
+            return
+        self._events.append(event)
+        self._node.hub.dirty.append(self)
+
+    def live(self) -> None:
+        """The session is live: the poll that begins the chain may be answered."""
+        self.opened.set()
+
+    def flush(self) -> None:
+        """Let the poll that waits be answered."""
+        self._signal.set()
+
+    def reply(self, number: Any, data: bytes) -> None:
+        """No command comes this way."""
+
+    def failure(self, number: Any, error: ChatError) -> None:
+        """No command comes this way."""
+
+    def ping(self) -> None:
+        """A poll proves by its cursor only."""
+
+    def pause(self) -> None:
+        """No command comes this way."""
+
+    def resume(self) -> None:
+        """No command comes this way."""
+
+    def close(self, reason: CloseReason, farewell: Event | None) -> None:
+        """Answer the poll that waits with the farewell, if there is one."""
+        self.closed = farewell or Event("bye", b'{"code":"%b"}' % reason.code.encode(), "u", 0, logged=False)
+        self._signal.set()
+        self.opened.set()
+
+    def acknowledge(self, cursor: Cursor) -> bool:
+        """The client has what the cursor says: let it go. False: this chain cannot go on from there."""
+        place = cursor.session_id.partition(NONCE)[2]
+        if self._gone or not place.isdecimal() or not self._count <= int(place) <= self._count + len(self._events):
+            return False
+        taken = int(place) - self._count
+        self._count += taken
+        del self._events[:taken]
+        self.session.sent = None
+        self.session.taken_us = cursor.time_us
+        return True
+
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something, or the time is over."""
+        self.waiting = True
+        try:
+            if not self._events and self.closed is None:
+                self._signal.clear()
+                self._signal.wait(seconds)
+        finally:
+            self.waiting = False
+            self.polled = self.session.heard = time.monotonic()
+
+    def taken(self, most: int) -> tuple[list[bytes], Cursor]:
+        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go."""
+        frames: list[bytes] = []
+        for event in self._events:
+            frame = event.encoded(self.kind, native.encode_event)
+            most -= len(frame)
+            if frames and most < 0:
+                break
+            frames.append(frame)
+        everything = len(frames) == len(self._events)
+        for event in self._events[: len(frames)]:
+            self._remember(event)
+        if everything and self.session.state is State.LIVE:
+            self._base = self._node.cursor()
+        place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
+        return frames, self._base._replace(session_id=place, seen=dict(self._seen))
+
+    def _remember(self, event: Event) -> None:
+        for conversation, change, seq in event.told or ((event.target, event.change, event.seq),):
+            if change and (event.scope == CONVERSATION or event.told):
+                self._seen[conversation] = (change, max(seq, self._seen.pop(conversation, (0, 0))[1]))
+        while len(self._seen) > RECENT:
+            self._seen.popitem(last=False)
+
+
+class Polls:
+    """The chains of this process."""
+
+    def __init__(self, node: Any):
+        self._node = node
+        self._chains: dict[str, Chain] = {}
+        self._sweeping: Any = None
+
+    def chain(self, cursor: Cursor | None, login_id: int) -> Chain | None:
+        """Return the chain that a cursor goes on with, if it is here, of this login, and still complete."""
+        chain = self._chains.get(cursor.session_id.partition(NONCE)[0]) if cursor else None
+        if chain is None or cursor is None or chain.session.caller is None or chain.session.caller.login_id != login_id:
+            return None
+        if chain.session.state is State.CLOSED or not chain.acknowledge(cursor):
+            self._let_go(chain)
+            return None
+        return chain
+
+    def begin(self, admitted: Admitted, cursor: Cursor | None, address: str) -> Chain:
+        """Begin a chain here, for a client that comes for the first time or from another worker. Raises ChatError."""
+        chain = Chain(self._node, cursor)
+        chain.session = Session(self._node.session_id(), chain, time.monotonic())
+        self._chains[chain.session.id] = chain
+        self._node.open(chain.session, admitted, "" if cursor is None else cursor.encode(), address)
+        self._sweep_soon()
+        if not chain.opened.wait(OPEN_SECONDS):
+            self._let_go(chain)
+            raise ChatError("overloaded", retry_after=1)
+        return chain
+
+    def count(self, login_id: int) -> int:
+        """Return how many polls of a login wait here."""
+        return sum(1 for chain in self._chains.values() if chain.waiting and chain.session.caller and chain.session.caller.login_id == login_id)
+
+    def _let_go(self, chain: Chain) -> None:
+        self._chains.pop(chain.session.id, None)
+        if chain.session.state is not State.CLOSED:
+            self._node.end(chain.session, CloseReason.LOST)
+
+    def _sweep_soon(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = gevent.spawn(self._sweep)
+
+    def _sweep(self) -> None:
+        while self._chains:
+            gevent.sleep(1.0)
+            limit = time.monotonic() - LINGER
+            for chain in [chain for chain in self._chains.values() if not chain.waiting and chain.polled < limit]:
+                self._let_go(chain)
+        self._sweeping = None
+
+
+def mount(app: Flask) -> None:
+    """Add `GET /api/v1/poll` to the application."""
+    polls = Polls(app.extensions["chat.node"])
+
+    @app.get("/api/v1/poll")
+    @describe("Wait for events.", request=PollSchema, errors=("too_many_sessions",))
+    def poll() -> Response:
+        node, who = current_app.extensions["chat.node"], caller()
+        asked = loaded(PollSchema)
+        cursor = Cursor.decode(asked["cursor"])
+        if asked["cursor"] and cursor is None:
+            raise ChatError("invalid", details={"cursor": ["Is none of ours."]})
+        if polls.count(who.login_id) >= app.config["POLLS_PER_LOGIN"]:
+            raise ChatError("too_many_sessions", retry_after=1)
+        if cursor is not None:
+            _prove(node, who.user_id, cursor)
+        chain = polls.chain(cursor, who.login_id)
+        if chain is None:
+            chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
+        chain.wait(0.0 if cursor is None else max(0.0, min(asked["timeout"], app.config["POLL_SECONDS"]) - random.uniform(0, JITTER)))
+        frames, stands = chain.taken(app.config["POLL_BYTES"])
+        return answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
+
+
+def _admitted(node: Any, who: Caller) -> Admitted:
+    if node.draining or not node.generation:
+        raise ChatError("going_away", retry_after=1)
+    return Admitted(who.public_id, who.login_id)
+
+
+def _prove(node: Any, user_id: int, cursor: Cursor) -> None:
+    """A cursor that comes back proves that the client has what it stands behind."""
+    for conversation, (_, seq) in cursor.seen.items():
+        if seq:
+            node.positions.delivered(user_id, conversation, seq)

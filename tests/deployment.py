@@ -1,0 +1,141 @@
+"""A whole deployment for tests: private PostgreSQL and Redis and the web server, each of which can be killed and started again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from chat.embedded import Postgres
+from chat.embedded_redis import Redis
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "a secret of the tests, which is long enough"
+READY_WITHIN = 30.0  # seconds
+ENDED_WITHIN = 20.0
+
+
+class Web:
+    """One gunicorn with its workers on a port of its own."""
+
+    def __init__(self, environ: dict[str, str], log: Path):
+        self._environ = environ
+        self._log = log
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it is ready."""
+        environ = {**self._environ, "PORT": str(self.port), "HOST": "127.0.0.1"}
+        command = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver.py", "wsgi:app"]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+        wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")
+
+    def is_ready(self) -> bool:
+        """Tell whether it takes requests."""
+        try:
+            return requests.get(self.url + "/readyz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        assert self.process is not None
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def kill_workers(self) -> None:
+        """Kill every worker; gunicorn starts new ones."""
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self, sig: int = signal.SIGTERM) -> None:
+        """End it: SIGTERM drains, SIGKILL does not ask."""
+        if self.process is not None:
+            self.process.send_signal(sig)
+            self.process.wait(ENDED_WITHIN)
+            self.process = None
+
+
+class Deployment:
+    """PostgreSQL, Redis and one or more web servers in a folder. Settings of the server by name."""
+
+    def __init__(self, folder: Path, webs: int = 1, **settings: Any):
+        self.folder = folder
+        self.postgres = Postgres(folder / "postgresql")
+        self.redis = Redis(folder / "redis")
+        self.environ: dict[str, str] = {}
+        self.webs: list[Web] = []
+        self._count = webs
+        self._settings = settings
+
+    def start(self) -> "Deployment":
+        """Start everything."""
+        self.postgres.start()
+        self.redis.start()
+        self.environ = {
+            **os.environ,
+            "DATABASE_URL": self.postgres.url,
+            "REDIS_URL": self.redis.url,
+            "JWT_SECRET": SECRET,
+            "ENVIRONMENT": "development",
+            "DATA_DIR": str(self.folder / "data"),
+            "LOGIN_PER_ADDRESS": "100000",
+            "JWT_AUTO_CREATE": "1",
+            **{name: str(value) for name, value in self._settings.items()},
+        }
+        self.flask("db", "upgrade")
+        self.webs = [Web(self.environ, self.folder / f"web{place}.log") for place in range(self._count)]
+        for web in self.webs:
+            web.start()
+        return self
+
+    @property
+    def web(self) -> Web:
+        """The first web server."""
+        return self.webs[0]
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.web.url
+
+    def flask(self, *command: str) -> str:
+        """Run a command of the application; return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "app", *command], cwd=ROOT, env=self.environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def stop(self) -> None:
+        """Stop everything and remove the servers' files."""
+        for web in self.webs:
+            web.stop()
+        self.redis.stop()
+        self.postgres.stop()
+
+
+def wait_for(condition: Any, seconds: float, what: str) -> Any:
+    """Return the condition's first true value. Fails when it does not come in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a port that is free at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
