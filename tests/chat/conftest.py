@@ -16,7 +16,7 @@ AS_THE_NODE = "-c random_page_cost=1.1"  # what of the node's own settings makes
 
 @pytest.fixture(scope="session")
 def engine(database_url: str) -> Iterator[Engine]:
-    made = create_engine(database_url, pool_size=10, connect_args={"options": AS_THE_NODE})
+    made = create_engine(database_url, pool_size=10, connect_args={"options": AS_THE_NODE, "application_name": "world"})
     World.prepare(made)
     yield made
     made.dispose()

@@ -1,5 +1,6 @@
 """A small world in a real database: people, groups, messages written by the writer's own SQL, and units of work."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from itertools import count
@@ -55,11 +56,11 @@ class World:
 
     def person(self, name: str = "Ann") -> Caller:
         """Make a user."""
-        number = next(NUMBERS)
+        mark = secrets.token_hex(5)
         with self.engine.begin() as connection:
             row = connection.execute(
                 text("INSERT INTO users (public_id, name) VALUES (:id, :name) RETURNING id, public_id"),
-                {"id": f"{name.lower()}{number}", "name": name},
+                {"id": f"{name.lower()}{mark}", "name": name},
             ).one()
         return Caller(row.id, row.public_id, 1, "")
 

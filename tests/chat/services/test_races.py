@@ -34,7 +34,7 @@ def wait_until_blocked(world: World) -> None:
     """Return once some session of the database waits for another's lock."""
     deadline = time.monotonic() + 10
     while not world.rows(
-        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'world'"
     ):
         assert time.monotonic() < deadline, "nobody waits for a lock"
 
