@@ -79,15 +79,19 @@ def play(stage: Stage, server: int, job: Figures) -> Figures:
 
 
 def _converse(generator: subprocess.Popen[str], probe: Probe, job: Figures) -> Figures | None:
-    assert generator.stdin is not None
     assert generator.stdout is not None
-    word: Any = job
-    while True:
-        generator.stdin.write(json.dumps(word) + "\n")
-        generator.stdin.flush()
-        said = json.loads(generator.stdout.readline() or "{}")
-        if "mark" not in said:
-            result: Figures | None = said.get("result")
-            return result
+    _say(generator, job)
+    for line in generator.stdout:
+        said = json.loads(line)
+        if "result" in said:
+            return dict(said["result"])
         probe.read(said)
-        word = "go on"
+        if said.get("halted"):
+            _say(generator, "go on")
+    return None
+
+
+def _say(generator: subprocess.Popen[str], word: Any) -> None:
+    assert generator.stdin is not None
+    generator.stdin.write(json.dumps(word) + "\n")
+    generator.stdin.flush()

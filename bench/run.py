@@ -6,6 +6,7 @@ table of the medians. docs/benchmarks.md tells what is measured and how.
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,8 +54,8 @@ def play_round(stage: Stage, row: Row, contestants: list[Contestant], quick: boo
     for contestant in contestants:
         try:
             figures = play_row(stage, row, contestant, quick)
-        except RuntimeError as error:
-            print(f"{row.name}, {contestant.name}: {error}", *error.__notes__, sep="\n", file=sys.stderr)
+        except (RuntimeError, subprocess.CalledProcessError) as error:
+            print(f"{row.name}, {contestant.name}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         else:
             results.setdefault((row.name, contestant.name), []).append(figures)
 

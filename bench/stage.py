@@ -57,6 +57,7 @@ class Stage:
         """Empty everything: a database as `make` makes it, given its address (once per name), and a blank Redis."""
         template = f"template_{schema}"
         if template not in self._templates:
+            self.query(f"DROP DATABASE IF EXISTS {template}")  # of an attempt that failed
             self.query(f"CREATE DATABASE {template} OWNER chat")
             make(self.address(template))
             self._templates.add(template)

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from bench.generator.crowd import Client, Crowd
-from bench.generator.job import Job, await_word, mark
+from bench.generator.job import Job, halt, mark
 from bench.generator.latency import summarise
 
 __all__ = ["run_accept", "run_idle"]
@@ -32,13 +32,11 @@ def run_idle(job: Job) -> dict[str, Any]:
     # A few come first: what the first connection ever loads is no cost of a connection.
     crowd.open(crowd.make(f"w{index}" for index in range(20)))
     _stay(crowd, SETTLE_SECONDS)
-    mark("empty")
-    await_word()
+    halt("empty")
     clients = crowd.make(f"b{index}" for index in range(job.users))
     figures = _gather(crowd, clients, job)
     _stay(crowd, SETTLE_SECONDS)
-    mark("full", connections=len(clients))
-    await_word()
+    halt("full", connections=len(clients))
     return figures | {"connections": len(clients), "gone": [why for _, why in crowd.gone[:3]]}
 
 

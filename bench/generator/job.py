@@ -10,7 +10,7 @@ from bench.generator.native import Native
 from bench.generator.socketio import SocketIO
 from bench.generator.wire import Wire
 
-__all__ = ["Job", "await_word", "mark", "report"]
+__all__ = ["Job", "halt", "mark", "report"]
 
 WIRES: dict[str, type[Wire]] = {"native": Native, "socketio": SocketIO}
 
@@ -43,8 +43,9 @@ def mark(name: str, **figures: Any) -> None:
     print(json.dumps({"mark": name, **figures}), flush=True)
 
 
-def await_word() -> None:
-    """Wait until the runner has measured what it wanted at this mark."""
+def halt(name: str, **figures: Any) -> None:
+    """The same, and wait until the runner has read them."""
+    mark(name, halted=True, **figures)
     sys.stdin.readline()
 
 
