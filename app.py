@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask
 
-from chat import routes, transports
+from chat import cli, routes, transports
 from chat.config import load
 from chat.extensions import db, migrate
 from chat.node import Node
@@ -26,6 +26,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["chat.node"] = Node(app.config)
     for blueprint in routes.blueprints():
         app.register_blueprint(blueprint)
+    app.register_blueprint(cli.blueprint)
     transports.mount_all(app)
     return app
 

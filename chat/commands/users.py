@@ -60,7 +60,10 @@ def _search(node: Any, _caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _update(node: Any, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
-    return persons.own(node, run_in_transaction(node.engine, node, lambda tx: users.change(tx, caller.user_id, data)))
+    row = run_in_transaction(node.engine, node, lambda tx: users.change(tx, caller.user_id, data))
+    if "shows_presence" in data:
+        node.presence.say_again(caller.user_id)
+    return persons.own(node, row)
 
 
 def _presence(node: Any, _caller: Caller, data: dict[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,13 @@ class Presences:
 
     def __init__(self) -> None:
         self.online: set[int] = set()
+        self.said_again: list[int] = []
 
     def states(self, user_ids: Iterable[int]) -> dict[int, tuple[bool, int]]:
         return {user: (user in self.online, 7) for user in user_ids}
+
+    def say_again(self, user_id: int) -> None:
+        self.said_again.append(user_id)
 
 
 class Desk:
