@@ -18,10 +18,10 @@ from chat.frames import Event
 __all__ = ["Batch", "Broker"]
 
 logger = logging.getLogger(__name__)
-FORMAT = "1"         # of the first line; another version's batches are left to the tail
-LOOK = 1.0           # seconds between two looks at the clock
-PING_EVERY = 2.0     # seconds of silence after which the subscription is tried
-DEAD_AFTER = 6.0     # seconds of silence after which it is made anew
+FORMAT = "1"  # of the first line; another version's batches are left to the tail
+LOOK = 1.0  # seconds between two looks at the clock
+PING_EVERY = 2.0  # seconds of silence after which the subscription is tried
+DEAD_AFTER = 6.0  # seconds of silence after which it is made anew
 LONGEST_PAUSE = 2.0  # seconds between two attempts to subscribe
 
 
@@ -56,7 +56,14 @@ class Batch:
 class Broker:
     """Hears every batch. `heard(batch)` must not wait; `connected` and `lost` are told of the subscription's state."""
 
-    def __init__(self, redis: Redis, prefix: str, heard: Callable[[Batch], None], connected: Callable[[], None], lost: Callable[[], None]):
+    def __init__(
+        self,
+        redis: Redis,
+        prefix: str,
+        heard: Callable[[Batch], None],
+        connected: Callable[[], None],
+        lost: Callable[[], None],
+    ):
         self._redis = redis
         self._channel = prefix + "events"
         self._heard, self._connected, self._lost = heard, connected, lost

@@ -22,12 +22,12 @@ from chat.postgres import Lost, Refused, Statement
 __all__ = ["CHUNK", "MARGIN_US", "CatchUp", "Missed", "entry_event"]
 
 SQL = "SELECT chat_missed_1($1::json)"
-MOST_ENTRIES = 1_000     # beyond that a client asks for the newest page of each conversation instead
-MOST_BYTES = 1_000_000   # the same in bytes
-CHUNK = 50               # messages of an offline batch: a screen or two, taken before the next goes out
-MARGIN_US = 15_000_000   # microseconds by which what was committed may be younger than when it was numbered: 5 s a statement, 5 s idle, clocks
-READERS = 4              # catch-ups that ask the database at a time, each on a connection of its own
-BUCKET_US = 8_000_000    # microseconds of one value of `touched`
+MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
+MOST_BYTES = 1_000_000  # the same in bytes
+CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
+MARGIN_US = 15_000_000  # microseconds by which what was committed may be younger than when it was numbered: 5 s a statement, 5 s idle, clocks
+READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
+BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
 class Missed(NamedTuple):
@@ -52,7 +52,9 @@ class CatchUp:
         young = time.time() - cursor.time_us / 1e6 < self._seconds
         return bool(cursor.generation == generation and self._log.epoch and cursor.epoch == self._log.epoch and young)
 
-    def read(self, user_id: int, cursor: Cursor, generation: str, heads: Iterable[tuple[int, int]], user_touched: int) -> Missed:
+    def read(
+        self, user_id: int, cursor: Cursor, generation: str, heads: Iterable[tuple[int, int]], user_touched: int
+    ) -> Missed:
         """Return what came after the cursor. `heads` are (conversation, touched) of all the user's conversations.
 
         Raises ChatError overloaded when the database cannot be asked.
@@ -72,7 +74,9 @@ class CatchUp:
         """Return how far the user and their private peers have read, where that moved since the cursor. Raises ChatError."""
         asked = {"u": user_id, "since": max(cursor.time_us - MARGIN_US, 1), "c": None, "seen": {}, "most": 0}
         answer = self._ask(orjson.dumps(asked))
-        return [_unread(user_id, row) for row in answer["unread"]] + [_receipt(user_id, row) for row in answer["receipts"]]
+        return [_unread(user_id, row) for row in answer["unread"]] + [
+            _receipt(user_id, row) for row in answer["receipts"]
+        ]
 
     def _from_logs(self, user_id: int, cursor: Cursor, conversations: list[int]) -> LogRead | None:
         names = [log_name(USER, user_id), *(log_name(CONVERSATION, number) for number in conversations)]
@@ -85,16 +89,26 @@ class CatchUp:
 
     def _completed(self, user_id: int, cursor: Cursor, found: LogRead, recent: list[int], user_moved: bool) -> Missed:
         """Ask the database for those conversations whose logs could not tell."""
-        events = [event for event in found.events if event.change > cursor.seen.get(event.target, (0, 0))[0] or event.scope != CONVERSATION]
+        events = [
+            event
+            for event in found.events
+            if event.change > cursor.seen.get(event.target, (0, 0))[0] or event.scope != CONVERSATION
+        ]
         own = log_name(USER, user_id)
         unsure = [number for number in recent if log_name(CONVERSATION, number) in set(found.unsure)]
         positions = user_moved and own in found.unsure
         if not unsure and not positions:
             return _bounded(events, found.n)
         rest = self._from_database(user_id, cursor, unsure, found.n, positions=positions)
-        return Missed([*rest.events, *events], True, found.n) if rest.resync else _bounded([*rest.events, *events], found.n)
+        return (
+            Missed([*rest.events, *events], True, found.n)
+            if rest.resync
+            else _bounded([*rest.events, *events], found.n)
+        )
 
-    def _from_database(self, user_id: int, cursor: Cursor, only: list[int] | None, n: int, *, positions: bool) -> Missed:
+    def _from_database(
+        self, user_id: int, cursor: Cursor, only: list[int] | None, n: int, *, positions: bool
+    ) -> Missed:
         since = max(cursor.time_us - MARGIN_US, 0) if cursor.time_us else None
         asked = {
             "u": user_id,
@@ -107,7 +121,9 @@ class CatchUp:
         entries = answer["entries"]
         events = [*_batches(entries), *(_changed(row) for row in answer["changed"])]
         if positions:
-            events += [_unread(user_id, row) for row in answer["unread"]] + [_receipt(user_id, row) for row in answer["receipts"]]
+            events += [_unread(user_id, row) for row in answer["unread"]] + [
+                _receipt(user_id, row) for row in answer["receipts"]
+            ]
         missed = _bounded(events, n)
         return missed._replace(resync=True) if len(entries) > MOST_ENTRIES else missed
 
@@ -128,7 +144,15 @@ def entry_event(row: list[Any], version: int = 0) -> Event:
     name = "message.updated" if edited or recalled else "message"
     members = tuple({low, high}) if low else ()
     return Event(
-        name, _entry_json(row), CONVERSATION, number, change=change, seq=seq, version=version, members=members, private=bool(low)
+        name,
+        _entry_json(row),
+        CONVERSATION,
+        number,
+        change=change,
+        seq=seq,
+        version=version,
+        members=members,
+        private=bool(low),
     )
 
 
@@ -165,7 +189,12 @@ def _unread(user_id: int, row: list[Any]) -> Event:
 
 def _receipt(user_id: int, row: list[Any]) -> Event:
     number, low, high, reader, delivered_seq, read_seq = row
-    data = {"conversationId": conversation_wire_id(number, low, high), "userId": reader, "deliveredSeq": delivered_seq, "readSeq": read_seq}
+    data = {
+        "conversationId": conversation_wire_id(number, low, high),
+        "userId": reader,
+        "deliveredSeq": delivered_seq,
+        "readSeq": read_seq,
+    }
     return Event.of("receipt", data, USER, user_id)
 
 

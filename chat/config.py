@@ -27,7 +27,17 @@ class Setting:
 
 
 def _flag(text: str) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+        "": False,
+    }
     return words[text.strip().lower()]
 
 
@@ -42,35 +52,85 @@ def _text(text: str) -> str:
 S = Setting
 SETTINGS: tuple[Setting, ...] = (
     # The place of things.
-    S("ENVIRONMENT", _text, "production", "`development` also lets pages of localhost and private networks in (CORS_ORIGINS)"),
+    S(
+        "ENVIRONMENT",
+        _text,
+        "production",
+        "`development` also lets pages of localhost and private networks in (CORS_ORIGINS)",
+    ),
     S("DATABASE_URL", _text, "", "PostgreSQL 15 or newer, `postgresql+psycopg://…`; the embedded start sets it"),
     S("REDIS_URL", _text, "", "Redis 6.2 or newer; the embedded start sets it"),
     S("REDIS_PREFIX", _text, "", "put before every key and channel, for a Redis that is shared with others"),
     S("CELERY_BROKER_URL", _text, "", "Redis or RabbitMQ; empty: REDIS_URL"),
     S("DATA_DIR", _text, "", "folder of uploads and of what the embedded servers keep"),
     # Who may come in.
-    S("JWT_SECRET", _text, "", "HS256 key of access tokens, at least 32 bytes; the embedded start makes and keeps one; required otherwise"),
+    S(
+        "JWT_SECRET",
+        _text,
+        "",
+        "HS256 key of access tokens, at least 32 bytes; the embedded start makes and keeps one; required otherwise",
+    ),
     S("JWT_PUBLIC_KEY", _text, "", "PEM key of a host application whose tokens (RS256, ES256, EdDSA) are taken too"),
     S("JWT_JWKS_URL", _text, "", "key set of a host application; keys are kept 10 minutes"),
     S("JWT_ISSUER", _text, "", "`iss` that a host application's token must have; empty: not looked at"),
-    S("JWT_AUDIENCE", _text, "", "`aud` that it must be meant for; empty: not looked at, so its tokens for others get in too"),
+    S(
+        "JWT_AUDIENCE",
+        _text,
+        "",
+        "`aud` that it must be meant for; empty: not looked at, so its tokens for others get in too",
+    ),
     S("JWT_USER_CLAIM", _text, "", "claim that names the user; empty: sub, else userId, else id"),
-    S("JWT_AUTO_CREATE", _flag, False, "a host application's unknown user becomes a user at first sight; off: its token is refused"),
+    S(
+        "JWT_AUTO_CREATE",
+        _flag,
+        False,
+        "a host application's unknown user becomes a user at first sight; off: its token is refused",
+    ),
     S("JWT_LEEWAY", int, 10, "seconds by which clocks of two hosts may differ"),
-    S("REGISTRATION", _flag, True, "anybody may register; off: only users of a host application or of the command line"),
-    S("ACCESS_MINUTES", int, 60, "minutes an access token lives: a leaked one is soon worthless, a refresh an hour costs nothing"),
+    S(
+        "REGISTRATION",
+        _flag,
+        True,
+        "anybody may register; off: only users of a host application or of the command line",
+    ),
+    S(
+        "ACCESS_MINUTES",
+        int,
+        60,
+        "minutes an access token lives: a leaked one is soon worthless, a refresh an hour costs nothing",
+    ),
     S("REFRESH_DAYS", int, 90, "days without use after which a login must be made anew"),
     S("TOKEN_DAYS", int, 30, "days a token without refresh lives (frontends that know no refresh)"),
-    S("TOKEN_IN_QUERY", _flag, False, "take `?token=`: URLs end up in logs, so only for frontends that know no other way"),
+    S(
+        "TOKEN_IN_QUERY",
+        _flag,
+        False,
+        "take `?token=`: URLs end up in logs, so only for frontends that know no other way",
+    ),
     S("TICKET_SECONDS", int, 30, "seconds a WebSocket ticket can be used, once: long enough for a slow handshake"),
     S("CORS_ORIGINS", _names, (), "origins (patterns with *) whose pages may call; the own origin always may"),
-    S("TRUSTED_PROXIES", int, 0, "number of proxies in front whose X-Forwarded-* headers are believed; 0: none, for they can be forged"),
+    S(
+        "TRUSTED_PROXIES",
+        int,
+        0,
+        "number of proxies in front whose X-Forwarded-* headers are believed; 0: none, for they can be forged",
+    ),
     S("LOGIN_PER_NAME", int, 10, "tries to log in a minute and name: slows guessing, leaves room for typing errors"),
-    S("LOGIN_PER_ADDRESS", int, 30, "tries to log in or register a minute and address: an office behind one address still gets in"),
+    S(
+        "LOGIN_PER_ADDRESS",
+        int,
+        30,
+        "tries to log in or register a minute and address: an office behind one address still gets in",
+    ),
     # How much of anything.
     S("CONTENT_CHARACTERS", int, 5_000, "characters of a message: three printed pages"),
     S("METADATA_BYTES", int, 4_096, "bytes of a message's metadata, encoded: a card or a few ids, no document"),
-    S("FRAME_BYTES", int, 65_536, "bytes of a WebSocket frame or JSON body: content at 4 bytes a character, metadata and room"),
+    S(
+        "FRAME_BYTES",
+        int,
+        65_536,
+        "bytes of a WebSocket frame or JSON body: content at 4 bytes a character, metadata and room",
+    ),
     S("GROUP_MEMBERS", int, 5_000, "members of a group: one change of members reads the list of them in a few ms"),
     S("LOG_ENTRIES", int, 200, "events kept for resuming, per conversation: more than a phone misses in a tunnel"),
     S("LOG_BYTES", int, 131_072, "bytes of the same: 10,000 busy conversations stay near 1 GB"),
@@ -89,13 +149,23 @@ SETTINGS: tuple[Setting, ...] = (
     S("WRITER_QUEUE_BYTES", int, 8_388_608, "bytes of the same"),
     S("WRITER_BATCH", int, 300, "messages of one commit: more gains nothing and delays the first"),
     S("WRITER_BATCH_BYTES", int, 1_048_576, "bytes of the same"),
-    S("MESSAGE_RATE", float, 20.0, "messages a second a user may send for long: no person types that, a bot gets along"),
+    S(
+        "MESSAGE_RATE",
+        float,
+        20.0,
+        "messages a second a user may send for long: no person types that, a bot gets along",
+    ),
     S("MESSAGE_BURST", int, 100, "messages a user may send at once: the outbox of a phone that comes back"),
     S("COMMAND_RATE", float, 50.0, "cost units a second of a connection's commands (a cheap verb costs 1)"),
     S("COMMAND_BURST", int, 200, "cost units a connection may spend at once: a page that loads"),
     S("PRESENCE_GRACE", int, 10, "seconds a lost client stays online: a tunnel or a reload is not a departure"),
     S("PRESENCE_WATCH", int, 200, "users a session may watch: a long member list on one screen"),
-    S("DATABASE_POOL", int, 5, "database connections of a process besides the writer's two, the positions' and the tail's"),
+    S(
+        "DATABASE_POOL",
+        int,
+        5,
+        "database connections of a process besides the writer's two, the positions' and the tail's",
+    ),
     S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload"),
 )
 
@@ -122,6 +192,8 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> Any:
 def _check(values: Mapping[str, Any]) -> None:
     for name in ("DATABASE_URL", "REDIS_URL"):
         if not values[name]:
-            raise ConfigError(f"{name} is not set. `python app.py` starts an embedded one; a server of your own needs the address.")
+            raise ConfigError(
+                f"{name} is not set. `python app.py` starts an embedded one; a server of your own needs the address."
+            )
     if len(values["JWT_SECRET"].encode()) < 32:
         raise ConfigError("JWT_SECRET must be set to a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")

@@ -14,7 +14,7 @@ import orjson
 __all__ = ["Cursor"]
 
 LONGEST = 4_096  # bytes; a cursor stands in a URL
-RECENT = 40      # conversations named with what was handed over of them
+RECENT = 40  # conversations named with what was handed over of them
 
 
 class Cursor(NamedTuple):
@@ -39,7 +39,9 @@ class Cursor(NamedTuple):
         if not text or len(text) > LONGEST:
             return None
         try:
-            generation, epoch, n, time_us, session_id, triples = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            generation, epoch, n, time_us, session_id, triples = orjson.loads(
+                urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            )
             seen = {int(conversation): (int(change), int(seq)) for conversation, change, seq in triples}
             return cls(str(generation), str(epoch), int(n), int(time_us), str(session_id), seen)
         except (ValueError, TypeError, OverflowError, binascii.Error):

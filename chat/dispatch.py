@@ -26,9 +26,11 @@ from chat.writer import Outgoing, Writer
 __all__ = ["POOL", "Dispatch"]
 
 logger = logging.getLogger(__name__)
-POOL = 16      # greenlets that run commands which may wait; three for each pooled database connection
-UNANSWERED = 32  # commands of a session taken and not answered at which it is no longer read: one flooder took 90 % without
-CALM = 16      # at which it is read again
+POOL = 16  # greenlets that run commands which may wait; three for each pooled database connection
+UNANSWERED = (
+    32  # commands of a session taken and not answered at which it is no longer read: one flooder took 90 % without
+)
+CALM = 16  # at which it is read again
 SEND = "message.send"
 
 
@@ -36,7 +38,12 @@ class Dispatch:
     """Takes commands from carriers. `execute(caller, command)` runs any but `message.send` and may wait."""
 
     def __init__(
-        self, hub: Hub, writer: Writer, sending: Sending, execute: Callable[[Caller, Command], Any], flood: Callable[[Caller], float],
+        self,
+        hub: Hub,
+        writer: Writer,
+        sending: Sending,
+        execute: Callable[[Caller, Command], Any],
+        flood: Callable[[Caller], float],
         bucket: Callable[[], TokenBucket],
     ):
         self._hub, self._writer, self._sending = hub, writer, sending
@@ -73,7 +80,11 @@ class Dispatch:
         """Give a message to the writer without a detour, if its turn has come and nothing about it has to wait."""
         if command.op != SEND or session.busy or session.commands or session.state is State.OPENING:
             return False
-        return self._follows(session, command) and self._sending.address_known(command.data) and self._send(session, command)
+        return (
+            self._follows(session, command)
+            and self._sending.address_known(command.data)
+            and self._send(session, command)
+        )
 
     def _follows(self, session: Session, command: Command) -> bool:
         """Tell whether a command may run now: nothing is with the writer, or messages of the same conversation are."""

@@ -52,7 +52,13 @@ _TABLE = (
     Code("too_many_sessions", 429, "Too many connections.", retry="after another one has ended"),
     Code("internal", 500, "Something went wrong on our side.", happened=True, retry="with the same localId"),
     Code("overloaded", 503, "The server is busy. Please wait.", retry="after retryAfter"),
-    Code("unavailable", 503, "It is not known whether that was done.", happened=True, retry="after retryAfter, with the same localId"),
+    Code(
+        "unavailable",
+        503,
+        "It is not known whether that was done.",
+        happened=True,
+        retry="after retryAfter, with the same localId",
+    ),
     Code("going_away", 503, "The server is restarting.", retry="after retryAfter"),
 )
 CODES: dict[str, Code] = {code.name: code for code in _TABLE}

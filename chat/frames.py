@@ -46,7 +46,25 @@ class Event:
     tells of: (conversation, change, seq). `n` is the event's number on the bus, 0 until it is known.
     """
 
-    __slots__ = ("_data", "added", "change", "encodings", "logged", "members", "n", "name", "origin", "private", "raw", "removed", "scope", "seq", "target", "told", "version")
+    __slots__ = (
+        "_data",
+        "added",
+        "change",
+        "encodings",
+        "logged",
+        "members",
+        "n",
+        "name",
+        "origin",
+        "private",
+        "raw",
+        "removed",
+        "scope",
+        "seq",
+        "target",
+        "told",
+        "version",
+    )
 
     def __init__(
         self,
@@ -105,14 +123,40 @@ class Event:
     def header(self) -> bytes:
         """Return what another process must know to deliver `raw` without decoding it: one JSON array on one line."""
         return orjson.dumps(
-            (self.name, self.scope, self.target, self.change, self.seq, self.version, self.members, self.added, self.removed, self.origin, self.logged, self.private)
+            (
+                self.name,
+                self.scope,
+                self.target,
+                self.change,
+                self.seq,
+                self.version,
+                self.members,
+                self.added,
+                self.removed,
+                self.origin,
+                self.logged,
+                self.private,
+            )
         )
 
     @classmethod
     def read(cls, header: bytes, raw: bytes) -> "Event":
         """Make the event that another process described with `header()`."""
-        name, scope, target, change, seq, version, members, added, removed, origin, logged, private = orjson.loads(header)
+        name, scope, target, change, seq, version, members, added, removed, origin, logged, private = orjson.loads(
+            header
+        )
         return cls(
-            name, raw, scope, target, change=change, seq=seq, version=version, members=tuple(members), added=tuple(added), removed=tuple(removed),
-            origin=origin, logged=logged, private=private,
+            name,
+            raw,
+            scope,
+            target,
+            change=change,
+            seq=seq,
+            version=version,
+            members=tuple(members),
+            added=tuple(added),
+            removed=tuple(removed),
+            origin=origin,
+            logged=logged,
+            private=private,
         )

@@ -9,7 +9,7 @@ from chat.frames import Event
 
 __all__ = ["Gate"]
 
-RING = 64    # changes remembered as delivered: more than two workers can have in flight
+RING = 64  # changes remembered as delivered: more than two workers can have in flight
 EARLY = 512  # events that wait for a hole; beyond, the database is the shorter way
 
 

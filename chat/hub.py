@@ -14,7 +14,9 @@ from chat.session import Carrier, Session
 __all__ = ["Audience", "Hub", "LocalUser"]
 
 BREATH = 500  # sockets written between two looks at everybody else: 4 ms
-KEPT_WHILE_OPENING = 2_000  # events of conversations unknown here, kept while sessions open; beyond, the tail brings them
+KEPT_WHILE_OPENING = (
+    2_000  # events of conversations unknown here, kept while sessions open; beyond, the tail brings them
+)
 
 
 class LocalUser:
@@ -176,7 +178,9 @@ class Hub:
         """Return the events that were offered and not delivered yet."""
         for audience in [audience for audience in self.holding if not (audience.gate.early or audience.early)]:
             self.holding.discard(audience)
-        return [event for audience in self.holding for event in [*audience.gate.early.values(), *(audience.early or ())]]
+        return [
+            event for audience in self.holding for event in [*audience.gate.early.values(), *(audience.early or ())]
+        ]
 
     def _offer_to_conversation(self, event: Event) -> None:
         audience = self.audiences.get(event.target) or self._arrival(event)

@@ -27,7 +27,11 @@ def once(tx: Transaction, caller: Caller, command: Command, work: Callable[[], A
     A second request at the same time waits for the first one's commit. Raises ChatError idempotency_conflict when the key
     was used for something else.
     """
-    digest = int.from_bytes(blake2b(orjson.dumps([command.op, command.data], option=orjson.OPT_SORT_KEYS), digest_size=8).digest(), "big", signed=True)
+    digest = int.from_bytes(
+        blake2b(orjson.dumps([command.op, command.data], option=orjson.OPT_SORT_KEYS), digest_size=8).digest(),
+        "big",
+        signed=True,
+    )
     values = {"user": caller.user_id, "key": command.idempotency_key, "digest": digest}
     if tx.execute(CLAIM, values).first() is None:
         kept = tx.execute(KEPT, values).one()

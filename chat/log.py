@@ -21,7 +21,7 @@ __all__ = ["Log", "LogRead", "log_name"]
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 QUEUED = 20_000  # events that wait for Redis; beyond, it is as good as away and the tail is the shorter way
-A_CALL = 1_000   # events of one call: a few ms of Redis
+A_CALL = 1_000  # events of one call: a few ms of Redis
 
 
 class LogRead(NamedTuple):
@@ -113,7 +113,9 @@ class Log:
         if self.epoch is None or not conversations:
             return {}
         try:
-            kept = self._redis.mget([f"{self._prefix}{log_name(CONVERSATION, number)}:last" for number in conversations])
+            kept = self._redis.mget(
+                [f"{self._prefix}{log_name(CONVERSATION, number)}:last" for number in conversations]
+            )
         except RedisError:
             return {}
         return {number: int(value.split(b" ")[0]) for number, value in zip(conversations, kept, strict=True) if value}
@@ -132,7 +134,12 @@ class Log:
         self.awaited[self._batch] = events
         arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds]
         for event in events:
-            arguments += (log_name(event.scope, event.target) if event.logged else "", event.change, event.header(), event.raw)
+            arguments += (
+                log_name(event.scope, event.target) if event.logged else "",
+                event.change,
+                event.header(),
+                event.raw,
+            )
         try:
             before, epoch = self._publish(args=arguments)
         except RedisError as error:

@@ -21,8 +21,16 @@ def measure(node: Any) -> None:
     gauge("positions_queue", "Positions that wait to be written.", lambda: len(node.positions))
     gauge("outbox_bytes", "Bytes that slow clients did not take yet.", lambda: node.hub.backlog)
     gauge("slow_clients", "Clients with something in their outbox.", lambda: len(node.hub.slow))
-    gauge("redis_up", "Whether events are published and heard (1) or carried by the tail (0).", lambda: int(node.log.epoch is not None))
-    gauge("tail_age_seconds", "Since the last look at what was committed.", lambda: time.time() - node.tail.looked_us / 1e6)
+    gauge(
+        "redis_up",
+        "Whether events are published and heard (1) or carried by the tail (0).",
+        lambda: int(node.log.epoch is not None),
+    )
+    gauge(
+        "tail_age_seconds",
+        "Since the last look at what was committed.",
+        lambda: time.time() - node.tail.looked_us / 1e6,
+    )
     gauge("database_pool_used", "Connections of the pool in use.", lambda: node.engine.pool.checkedout())
     node.writer.observe = lambda batch: _observe(node, batch)
 

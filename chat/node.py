@@ -57,7 +57,12 @@ REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a milli
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
 # The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory.
 DATABASE_OPTIONS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC -c random_page_cost=1.1"
-TOLD_LIMITS = {"contentCharacters": "CONTENT_CHARACTERS", "metadataBytes": "METADATA_BYTES", "frameBytes": "FRAME_BYTES", "uploadBytes": "UPLOAD_BYTES"}
+TOLD_LIMITS = {
+    "contentCharacters": "CONTENT_CHARACTERS",
+    "metadataBytes": "METADATA_BYTES",
+    "frameBytes": "FRAME_BYTES",
+    "uploadBytes": "UPLOAD_BYTES",
+}
 
 
 class Node:
@@ -85,9 +90,21 @@ class Node:
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
         self.dispatch = Dispatch(
-            self.hub, self.writer, self.sending, self.run, self._flood, partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"])
+            self.hub,
+            self.writer,
+            self.sending,
+            self.run,
+            self._flood,
+            partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"]),
         )
-        self.pulse = Pulse(self.hub, config["PING_SECONDS"], config["IDLE_HOURS"], self.sessions.end, self.presence.alive, self.cursor_event)
+        self.pulse = Pulse(
+            self.hub,
+            config["PING_SECONDS"],
+            config["IDLE_HOURS"],
+            self.sessions.end,
+            self.presence.alive,
+            self.cursor_event,
+        )
         self.broker = Broker(self.redis, config["REDIS_PREFIX"], self._heard, self._subscribed, self.log.doubt)
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
@@ -104,8 +121,18 @@ class Node:
         if self._greenlets:
             return
         parts = (
-            self.writer, self.log, self.tail, self.opening, self.positions, self.presence, self.dispatch, self.pulse, self.broker,
-            self.departures, self.sessions, self.metrics,
+            self.writer,
+            self.log,
+            self.tail,
+            self.opening,
+            self.positions,
+            self.presence,
+            self.dispatch,
+            self.pulse,
+            self.broker,
+            self.departures,
+            self.sessions,
+            self.metrics,
         )
         loops = {"generation": self._learn_generation}
         for part in parts:
@@ -289,5 +316,9 @@ def _engine(config: Mapping[str, Any]) -> Engine:
 def _redis(config: Mapping[str, Any]) -> Redis:
     """A pool of connections that never try again by themselves: a Redis that was restarted must be noticed."""
     return Redis.from_url(
-        config["REDIS_URL"], socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, retry=Retry(NoBackoff(), 0), health_check_interval=0
+        config["REDIS_URL"],
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
     )

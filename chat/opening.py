@@ -19,7 +19,7 @@ from chat.session import Session, State
 __all__ = ["Opened", "Opening"]
 
 SQL = "SELECT chat_open_1($1::json)"
-AT_ONCE = 100   # sessions of one query: some ms of the database, some 100 kB of answer
+AT_ONCE = 100  # sessions of one query: some ms of the database, some 100 kB of answer
 GIVE_UP = 10.0  # seconds a session waits for a database that is away
 
 
@@ -53,7 +53,11 @@ class Opening:
     """
 
     def __init__(
-        self, database_url: str, hub: Hub, opened: Callable[[Session, Opened], None], refused: Callable[[Session, str, bool], None]
+        self,
+        database_url: str,
+        hub: Hub,
+        opened: Callable[[Session, Opened], None],
+        refused: Callable[[Session, str, bool], None],
     ):
         self._statement = Statement(database_url, SQL, "chat opening")
         self._hub = hub
@@ -93,7 +97,8 @@ class Opening:
     def _read(self, asked: list[_Asked]) -> list[Any] | None:
         """Ask the database; None: it is away, and who has waited too long was refused, the others wait on."""
         question = [
-            {"o": place, "p": one.named.public_id, "g": one.named.login_id, "k": one.named.external_key or None} for place, one in enumerate(asked)
+            {"o": place, "p": one.named.public_id, "g": one.named.login_id, "k": one.named.external_key or None}
+            for place, one in enumerate(asked)
         ]
         try:
             return list(orjson.loads(self._statement.run(orjson.dumps(question)) or b"[]"))

@@ -15,7 +15,10 @@ from sqlalchemy.engine import make_url
 __all__ = ["Lost", "Refused", "Statement", "Unreachable"]
 
 CONNECT_SECONDS = 5
-ENDING = {"08", "57"}  # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed
+ENDING = {
+    "08",
+    "57",
+}  # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed
 SETTINGS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC -c jit=off"
 # The statements here look single rows up by index, whatever a planner thinks of empty tables and unknown array lengths.
 PLANNING = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_hashagg=off"
@@ -40,7 +43,14 @@ class Refused(Exception):
 def conninfo(database_url: str, application: str) -> str:
     """Return libpq's connection string for a SQLAlchemy URL."""
     url = make_url(database_url)
-    fields = {"host": url.host, "port": url.port, "dbname": url.database, "user": url.username, "password": url.password, **url.query}
+    fields = {
+        "host": url.host,
+        "port": url.port,
+        "dbname": url.database,
+        "user": url.username,
+        "password": url.password,
+        **url.query,
+    }
     fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": SETTINGS + PLANNING}
     return " ".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items() if value is not None)
 

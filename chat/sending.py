@@ -24,7 +24,13 @@ from chat.writer import Outgoing
 
 __all__ = ["Sending"]
 
-PLAIN = {"toUser": 64, "conversationId": 64, "type": 16, "content": 200_000, "localId": 64}  # fields the short way knows, with their characters
+PLAIN = {
+    "toUser": 64,
+    "conversationId": 64,
+    "type": 16,
+    "content": 200_000,
+    "localId": 64,
+}  # fields the short way knows, with their characters
 EXTRAS = ("replyTo", "mentions", "metadata")  # fields of a message kept in its body, in the order in which they go out
 
 
@@ -100,7 +106,14 @@ def _plain(data: Mapping[str, Any]) -> bool:
     """Tell whether every field is one of the usual texts, short enough and without NUL; None or anything else is not."""
     for name, value in data.items():
         most = PLAIN.get(name)
-        if most is None or type(value) is not str or len(value) > most or "\0" in value or not value.isprintable() and name != "content":
+        if (
+            most is None
+            or type(value) is not str
+            or len(value) > most
+            or "\0" in value
+            or not value.isprintable()
+            and name != "content"
+        ):
             return False
     local_id = data.get("localId", "x")
     return 0 < len(local_id) and (local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"])

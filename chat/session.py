@@ -64,8 +64,27 @@ class Session:
     """One connection or poll chain of a login."""
 
     __slots__ = (
-        "asked", "asked_us", "bucket", "busy", "caller", "carrier", "commanded", "commands", "cursor", "heard", "held", "id", "overheard", "pending",
-        "pending_conversation", "proof", "sent", "state", "taken", "taken_us", "watching",
+        "asked",
+        "asked_us",
+        "bucket",
+        "busy",
+        "caller",
+        "carrier",
+        "commanded",
+        "commands",
+        "cursor",
+        "heard",
+        "held",
+        "id",
+        "overheard",
+        "pending",
+        "pending_conversation",
+        "proof",
+        "sent",
+        "state",
+        "taken",
+        "taken_us",
+        "watching",
     )
 
     def __init__(self, session_id: str, carrier: Carrier, now: float, caller: Caller | None = None):

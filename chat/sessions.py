@@ -23,10 +23,10 @@ from chat.session import Session, State
 __all__ = ["Admitted", "Sessions"]
 
 PROTOCOL = "chat.v1"
-CATCHING = 64          # sessions that catch up at a time; more than the database answers at once
-TAKEN_SECONDS = 30.0   # for a client to take what it was handed
+CATCHING = 64  # sessions that catch up at a time; more than the database answers at once
+TAKEN_SECONDS = 30.0  # for a client to take what it was handed
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
-CARRY_ON = 1.0         # seconds after which a client may come back when there were too many
+CARRY_ON = 1.0  # seconds after which a client may come back when there were too many
 
 
 class Admitted(NamedTuple):
@@ -54,7 +54,9 @@ class Sessions:
         """Return a new session's id."""
         return "s" + secrets.token_urlsafe(12)
 
-    def admit(self, headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]) -> Admitted | None:
+    def admit(
+        self, headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]
+    ) -> Admitted | None:
         """Return who a handshake names by token or ticket, None if nobody. Raises ChatError bad_token."""
         if self.draining or not self._node.generation:
             raise ChatError("going_away", retry_after=CARRY_ON)
@@ -156,7 +158,9 @@ class Sessions:
         complete = given is None and not self._lacks(opened)
         cursor = given or (node.cursor() if complete else self._first_cursor(opened))
         session.state = State.CATCHING
-        session.carrier.event(self._hello(session, cursor, given is not None and node.catchup.resumable(given, node.generation)))
+        session.carrier.event(
+            self._hello(session, cursor, given is not None and node.catchup.resumable(given, node.generation))
+        )
         session.taken_us = cursor.time_us
         if complete:
             self._turn_live(session, set())
@@ -235,7 +239,9 @@ class Sessions:
             session.overheard = False
             try:
                 with self._catching:
-                    missed = node.catchup.read(session.caller.user_id, cursor, node.generation, heads, opened.user_touched)
+                    missed = node.catchup.read(
+                        session.caller.user_id, cursor, node.generation, heads, opened.user_touched
+                    )
             except ChatError:
                 gevent.sleep(0.2)
                 continue
@@ -245,7 +251,9 @@ class Sessions:
                 return
             if not session.overheard:
                 self._turn_live(session, told)
-            cursor = cursor._replace(seen={**cursor.seen, **{target: (change, 0) for scope, target, change in told if scope == CONVERSATION}})
+            cursor = cursor._replace(
+                seen={**cursor.seen, **{target: (change, 0) for scope, target, change in told if scope == CONVERSATION}}
+            )
 
     def _hand_over(self, session: Session, missed: Missed, told: set[tuple[str, int, int]]) -> bool:
         """Hand over what was missed, 50 messages at a time, each next when the one before was taken. False: the session ended."""
@@ -323,7 +331,9 @@ class Sessions:
 
     def _depart(self, session: Session, reason: CloseReason) -> None:
         node, caller = self._node, session.caller
-        everything = session.sent is None and session.proof is None and reason is not CloseReason.SLOW and session.held is None
+        everything = (
+            session.sent is None and session.proof is None and reason is not CloseReason.SLOW and session.held is None
+        )
         node.departures.note(caller.login_id, time.time_ns() // 1_000 if everything else session.taken_us)
         node.hub.leave(session)
         node.presence.leave(caller.user_id, session.id, reason is CloseReason.LEFT or reason is CloseReason.LOGIN_ENDED)

@@ -23,20 +23,25 @@ from chat.postgres import Lost, Refused, Statement
 __all__ = ["Tail"]
 
 logger = logging.getLogger(__name__)
-EVERY = 5.0          # seconds between two looks
-IN_DOUBT = 1.0       # the same while Redis is away
-SECOND_LOOK = 0.5    # seconds after which what is still behind counts as lost and not as under way
+EVERY = 5.0  # seconds between two looks
+IN_DOUBT = 1.0  # the same while Redis is away
+SECOND_LOOK = 0.5  # seconds after which what is still behind counts as lost and not as under way
 BACK_US = 10_000_000  # microseconds a commit may take longer than its clock says: statement and idle timeouts
-FILL = 500           # entries read for one conversation at a time
+FILL = 500  # entries read for one conversation at a time
 REMEMBERED = 50_000  # conversations whose last told change is remembered, in each of two generations
-HOLE = 0.05          # seconds a hole in the order waits for its event before the database is asked
+HOLE = 0.05  # seconds a hole in the order waits for its event before the database is asked
 
 
 class Tail:
     """Looks, heals the hub and the logs. `ended(logins)` is told of ended logins; `user_behind` of users whose change was missed."""
 
     def __init__(
-        self, database_url: str, hub: Callable[[], Hub], log: Log, ended: Callable[[Iterable[int]], None], user_behind: Callable[[int, int], None]
+        self,
+        database_url: str,
+        hub: Callable[[], Hub],
+        log: Log,
+        ended: Callable[[Iterable[int]], None],
+        user_behind: Callable[[int, int], None],
     ):
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
         self._after = Statement(database_url, "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)", "chat filling")
@@ -90,7 +95,9 @@ class Tail:
         if behind:
             if self._log.epoch is not None:
                 gevent.sleep(SECOND_LOOK)
-                behind = [(scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change]
+                behind = [
+                    (scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change
+                ]
             self._heal(behind)
         self.looked_us = seen["now"]
         return int(seen["now"]) - BACK_US
@@ -98,7 +105,9 @@ class Tail:
     def _behind(self, seen: dict[str, Any]) -> list[tuple[str, int, int]]:
         heads = [(CONVERSATION, number, change) for number, change in seen["heads"]]
         users = [(USER, number, change) for number, change in seen["users"] if number in self._hub().users]
-        return [(scope, target, change) for scope, target, change in heads + users if self._told_of(scope, target) < change]
+        return [
+            (scope, target, change) for scope, target, change in heads + users if self._told_of(scope, target) < change
+        ]
 
     def _told_of(self, scope: str, target: int) -> int:
         key = (scope, target)

@@ -24,9 +24,9 @@ __all__ = ["Outgoing", "Writer"]
 
 log = logging.getLogger(__name__)
 SQL = "SELECT chat_write_1($1::json, $2::boolean)"
-LANES = 2           # batches in flight: one is prepared and told while the database works on the other
-GIVE_UP = 10.0      # seconds after acceptance at which an unknown outcome is told as such
-PATIENCE = 3        # times a conversation may be found locked before it is waited for
+LANES = 2  # batches in flight: one is prepared and told while the database works on the other
+GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
+PATIENCE = 3  # times a conversation may be found locked before it is waited for
 PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
 TRANSIENT = {"40001", "40P01", "55P03"}
 STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN = range(7)
@@ -41,13 +41,41 @@ class Outgoing:
     """
 
     __slots__ = (
-        "accepted", "ask_only", "body", "busy", "content", "copies", "digest", "done", "group", "high", "key", "local_id", "low", "origin", "read_seq",
-        "refusal", "sender", "sender_id", "size", "type",
+        "accepted",
+        "ask_only",
+        "body",
+        "busy",
+        "content",
+        "copies",
+        "digest",
+        "done",
+        "group",
+        "high",
+        "key",
+        "local_id",
+        "low",
+        "origin",
+        "read_seq",
+        "refusal",
+        "sender",
+        "sender_id",
+        "size",
+        "type",
     )
 
     def __init__(
-        self, sender_id: int, sender: str, place: tuple[int, int, int], local_id: str, digest: int, type: str, content: str, body: str | None,  # noqa: A002
-        read_seq: int | None, origin: str, done: Callable[[Sent | ChatError], None],
+        self,
+        sender_id: int,
+        sender: str,
+        place: tuple[int, int, int],
+        local_id: str,
+        digest: int,
+        type: str,
+        content: str,
+        body: str | None,  # noqa: A002
+        read_seq: int | None,
+        origin: str,
+        done: Callable[[Sent | ChatError], None],
     ):
         self.sender_id, self.sender = sender_id, sender
         self.group, self.low, self.high = place
@@ -84,7 +112,10 @@ class Writer:
         self.queued = 0
         self.queued_bytes = 0
         self.observe: Callable[[list[Outgoing]], None] = lambda batch: None
-        self.loops = {f"writer {lane}": lambda statement=statement: self._run(statement) for lane, statement in enumerate(self._statements)}
+        self.loops = {
+            f"writer {lane}": lambda statement=statement: self._run(statement)
+            for lane, statement in enumerate(self._statements)
+        }
 
     def submit(self, message: Outgoing) -> None:
         """Take a message; its `done` is called once it is committed or refused. Raises ChatError overloaded when full."""
@@ -181,7 +212,13 @@ class Writer:
         busy = self._commit(statement, batch[:middle], waiting=False)
         blocked = {message.key for message in busy}
         later = [message for message in batch[middle:] if message.key in blocked]
-        return busy + later + self._commit(statement, [message for message in batch[middle:] if message.key not in blocked], waiting=False)
+        return (
+            busy
+            + later
+            + self._commit(
+                statement, [message for message in batch[middle:] if message.key not in blocked], waiting=False
+            )
+        )
 
     def _drop_overdue(self, batch: list[Outgoing]) -> list[Outgoing]:
         limit = time.monotonic() - GIVE_UP
@@ -194,8 +231,15 @@ class Writer:
         rows = []
         for place, message in enumerate(batch):
             row: dict[str, Any] = {
-                "o": place, "c": message.group or None, "s": message.sender_id, "l": message.local_id, "d": message.digest, "t": message.type,
-                "x": message.content, "b": message.body, "r": message.read_seq,
+                "o": place,
+                "c": message.group or None,
+                "s": message.sender_id,
+                "l": message.local_id,
+                "d": message.digest,
+                "t": message.type,
+                "x": message.content,
+                "b": message.body,
+                "r": message.read_seq,
             }
             if not message.group:
                 row["c"] = self._pairs.get((message.low, message.high))
@@ -232,12 +276,30 @@ class Writer:
         if private:
             self._learn((message.low, message.high), number)
         data = message_json(
-            message.wire_id, number, seq, change, message.sender, message.local_id, message.type, message.content, message.body, stamp
+            message.wire_id,
+            number,
+            seq,
+            change,
+            message.sender,
+            message.local_id,
+            message.type,
+            message.content,
+            message.body,
+            stamp,
         )
         self._answer(message, Sent(data, known=False))
         members = tuple({message.low, message.high}) if private else ()
         return Event(
-            "message", data, CONVERSATION, number, change=change, seq=seq, version=version, members=members, origin=message.origin, private=private
+            "message",
+            data,
+            CONVERSATION,
+            number,
+            change=change,
+            seq=seq,
+            version=version,
+            members=members,
+            origin=message.origin,
+            private=private,
         )
 
     def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
@@ -245,7 +307,18 @@ class Writer:
         if digest != message.digest:
             return ChatError("local_id_conflict")
         return Sent(
-            message_json(message.wire_id, number, seq, change, message.sender, message.local_id, message.type, message.content, message.body, stamp),
+            message_json(
+                message.wire_id,
+                number,
+                seq,
+                change,
+                message.sender,
+                message.local_id,
+                message.type,
+                message.content,
+                message.body,
+                stamp,
+            ),
             known=True,
         )
 
@@ -257,7 +330,9 @@ class Writer:
         message.done(answer)
         for copy in message.copies or ():
             if isinstance(answer, Sent):
-                copy.done(answer._replace(known=True) if copy.digest == message.digest else ChatError("local_id_conflict"))
+                copy.done(
+                    answer._replace(known=True) if copy.digest == message.digest else ChatError("local_id_conflict")
+                )
             else:
                 copy.done(answer)
 

@@ -11,7 +11,13 @@ from tests.deployment import Deployment
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A running server that every test may use and none may harm."""
-    made = Deployment(tmp_path_factory.mktemp("deployment"), MESSAGE_RATE=1_000, MESSAGE_BURST=10_000, COMMAND_RATE=2_000, COMMAND_BURST=10_000)
+    made = Deployment(
+        tmp_path_factory.mktemp("deployment"),
+        MESSAGE_RATE=1_000,
+        MESSAGE_BURST=10_000,
+        COMMAND_RATE=2_000,
+        COMMAND_BURST=10_000,
+    )
     try:
         yield made.start()
     finally:

@@ -110,7 +110,12 @@ class Deployment:
     def flask(self, *command: str) -> str:
         """Run a command of the application; return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "flask", "--app", "app", *command], cwd=ROOT, env=self.environ, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "flask", "--app", "app", *command],
+            cwd=ROOT,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

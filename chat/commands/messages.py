@@ -21,11 +21,15 @@ class MessageSendSchema(WireSchema):
     conversation_id = WireId(allow_none=True)
     type = Text(16, load_default="text", allow_none=True)
     content = Text(CONTENT, allow_none=True)
-    local_id = LocalId(allow_none=True, metadata={"description": "The client's own id; the same one means the same message, for ever."})
+    local_id = LocalId(
+        allow_none=True, metadata={"description": "The client's own id; the same one means the same message, for ever."}
+    )
     reply_to = WireId(allow_none=True)
     mentions = CommaList(WireId(), 50, allow_none=True)
     metadata = fields.Dict(keys=fields.String(), allow_none=True)
-    read_seq = WholeNumber(allow_none=True, metadata={"description": "How far the sender has read; without it, up to this message."})
+    read_seq = WholeNumber(
+        allow_none=True, metadata={"description": "How far the sender has read; without it, up to this message."}
+    )
 
 
 def _send(node: Any, caller: Caller, data: dict[str, Any]) -> Sent:

@@ -24,7 +24,11 @@ def decode(frame: bytes) -> Command:
     if type(value) is not dict:
         raise ChatError("invalid", "The frame is no JSON object.")
     number = value.get("id")
-    if not (number is None or (type(number) is int and abs(number) < 2**53) or (type(number) is str and len(number) <= ID_BYTES)):
+    if not (
+        number is None
+        or (type(number) is int and abs(number) < 2**53)
+        or (type(number) is str and len(number) <= ID_BYTES)
+    ):
         raise ChatError("invalid", "`id` must be a number or a short text.")
     op, data = value.get("op"), value.get("data")
     if type(op) is not str or len(op) > ID_BYTES or VERB.fullmatch(op) is None:

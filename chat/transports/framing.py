@@ -80,7 +80,9 @@ class FrameReader:
     def _check(self, opcode: int, fin: bool, length: int) -> None:
         if opcode == BINARY:
             raise FrameError(CloseReason.UNSUPPORTED)
-        if opcode not in (CONTINUATION, TEXT, CLOSE, PING, PONG) or (opcode >= CLOSE and (not fin or length > CONTROL_BYTES)):
+        if opcode not in (CONTINUATION, TEXT, CLOSE, PING, PONG) or (
+            opcode >= CLOSE and (not fin or length > CONTROL_BYTES)
+        ):
             raise FrameError(CloseReason.PROTOCOL)
         if length + self._size > self._most and opcode < CLOSE:
             raise FrameError(CloseReason.TOO_BIG)

@@ -24,12 +24,12 @@ from chat.sessions import Admitted
 
 __all__ = ["Chain", "Polls", "mount"]
 
-LINGER = 35.0    # seconds a chain is kept between two polls: a lease
-KEPT = 256       # events kept for the next poll; beyond, it reads the log
-RECENT = 40      # conversations a cursor names
-JITTER = 3.0     # seconds by which a poll may end early, so that not all come back at once
+LINGER = 35.0  # seconds a chain is kept between two polls: a lease
+KEPT = 256  # events kept for the next poll; beyond, it reads the log
+RECENT = 40  # conversations a cursor names
+JITTER = 3.0  # seconds by which a poll may end early, so that not all come back at once
 OPEN_SECONDS = 12.0  # for the database to let a session in
-NONCE = "~"      # between a chain's id and how many events of it were handed over here
+NONCE = "~"  # between a chain's id and how many events of it were handed over here
 
 
 class PollSchema(WireSchema):
@@ -42,7 +42,21 @@ class PollSchema(WireSchema):
 class Chain:
     """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
 
-    __slots__ = ("_base", "_count", "_events", "_gone", "_new", "_node", "_seen", "_signal", "closed", "opened", "polled", "session", "waiting")
+    __slots__ = (
+        "_base",
+        "_count",
+        "_events",
+        "_gone",
+        "_new",
+        "_node",
+        "_seen",
+        "_signal",
+        "closed",
+        "opened",
+        "polled",
+        "session",
+        "waiting",
+    )
 
     kind = "longpoll"
     provable = False
@@ -182,7 +196,11 @@ class Polls:
 
     def count(self, login_id: int) -> int:
         """Return how many polls of a login wait here."""
-        return sum(1 for chain in self._chains.values() if chain.waiting and chain.session.caller and chain.session.caller.login_id == login_id)
+        return sum(
+            1
+            for chain in self._chains.values()
+            if chain.waiting and chain.session.caller and chain.session.caller.login_id == login_id
+        )
 
     def _let_go(self, chain: Chain) -> None:
         self._chains.pop(chain.session.id, None)
@@ -221,7 +239,11 @@ def mount(app: Flask) -> None:
         chain = polls.chain(cursor, who.login_id)
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
-        chain.wait(0.0 if cursor is None else max(0.0, min(asked["timeout"], app.config["POLL_SECONDS"]) - random.uniform(0, JITTER)))
+        chain.wait(
+            0.0
+            if cursor is None
+            else max(0.0, min(asked["timeout"], app.config["POLL_SECONDS"]) - random.uniform(0, JITTER))
+        )
         frames, stands = chain.taken(app.config["POLL_BYTES"])
         return answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
 

@@ -21,7 +21,7 @@ __all__ = ["Stream"]
 READ = 1
 WRITE = 2
 READ_BYTES = 16_384
-WRITE_BYTES = 65_536    # given to the kernel at once from an outbox
+WRITE_BYTES = 65_536  # given to the kernel at once from an outbox
 FAREWELL_SECONDS = 5.0  # for the last frames to reach the client
 USER_TIMEOUT_MS = 30_000  # unacknowledged bytes end the connection after this: a dead peer's kernel buffer is freed
 
@@ -41,7 +41,9 @@ class Stream:
         self._outbox: Outbox | None = None
         self._writes: Any = None
         self.closing = False
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS) if sock.family != socket.AF_UNIX else None
+        sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS
+        ) if sock.family != socket.AF_UNIX else None
         self._reads = get_hub().loop.io(sock.fileno(), READ)
 
     def start(self, early: bytes) -> None:

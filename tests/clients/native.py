@@ -41,7 +41,9 @@ class Person:
     def make_token(self) -> str:
         """Return a token of a login of its own."""
         now = int(time.time())
-        return jwt.encode({"sub": self.id, "name": self.id, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3_600}, SECRET, "HS256")
+        return jwt.encode(
+            {"sub": self.id, "name": self.id, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3_600}, SECRET, "HS256"
+        )
 
     def call(self, method: str, path: str, data: Any = None, token: str = "", **headers: str) -> Any:
         """Call a REST route and return its answer. Raises Refused."""
@@ -60,7 +62,11 @@ class Person:
 
     def group(self, *members: "Person", **more: Any) -> str:
         """Make a group and return its id."""
-        return str(self.call("POST", "/groups", {"name": "group", "memberIds": [member.id for member in members], **more})["id"])
+        return str(
+            self.call("POST", "/groups", {"name": "group", "memberIds": [member.id for member in members], **more})[
+                "id"
+            ]
+        )
 
     def history(self, conversation: str) -> list[dict[str, Any]]:
         """Return everything that this person may read of a conversation, oldest first."""
@@ -97,7 +103,9 @@ class Client:
         """Open the WebSocket and read it in a thread."""
         address = self.url.replace("http", "ws", 1) + "/ws" + (f"?cursor={self.cursor}" if self.cursor else "")
         self.hello, self.close_code = {}, None
-        self._socket = websocket.create_connection(address, header=[f"Authorization: Bearer {self.token}"], timeout=PATIENCE)
+        self._socket = websocket.create_connection(
+            address, header=[f"Authorization: Bearer {self.token}"], timeout=PATIENCE
+        )
         threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
         wait_for(lambda: self.hello or self.close_code is not None, PATIENCE, "hello")
 
@@ -133,12 +141,18 @@ class Client:
 
     def wait(self, name: str, test: Any = lambda data: True, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for an event of this name that passes the test, and return its data."""
-        found: dict[str, Any] = wait_for(lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}")
+        found: dict[str, Any] = wait_for(
+            lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}"
+        )
         return found
 
     def wait_content(self, content: str) -> None:
         """Wait until this client has a message of this text, however it came."""
-        wait_for(lambda: any(entry["content"] == content for entry in list(self.entries.values())), PATIENCE, f"message {content!r}")
+        wait_for(
+            lambda: any(entry["content"] == content for entry in list(self.entries.values())),
+            PATIENCE,
+            f"message {content!r}",
+        )
 
     def contents(self, conversation: str) -> list[str]:
         """Return the texts this client has of a conversation, by seq."""
@@ -190,7 +204,9 @@ class Client:
         elif name == "bye":
             self.bye = data
             self.cursor = data.get("cursor", self.cursor)
-        for message in data["messages"] if name == "offline.batch" else [data] if name in ("message", "message.updated") else []:
+        for message in (
+            data["messages"] if name == "offline.batch" else [data] if name in ("message", "message.updated") else []
+        ):
             self._keep(message)
 
     def _keep(self, message: dict[str, Any]) -> None:
