@@ -48,7 +48,8 @@ def create(tx: Transaction, caller: Caller, settings: Settings, member_ids: Coll
     everyone = [owner.id, *(person.id for person in others)]
     tx.execute(FOUND, {"id": group_id, "users": everyone, "owner": owner.id})
     notices.append(tx, group_id, "created", owner, added=everyone)
-    return members.tell_added(tx, group_id, everyone)[owner.id]
+    members.tell_added(tx, group_id, everyone)
+    return views.of_members(tx, group_id, [owner.id])[0]
 
 
 def get(tx: Transaction, user_id: int, wire_id: str) -> dict[str, Any]:

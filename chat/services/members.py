@@ -28,6 +28,7 @@ __all__ = [
 
 MEMBER, ADMIN, OWNER = "member", "admin", "owner"
 RANKS = {"": -1, MEMBER: 0, ADMIN: 1, OWNER: 2}
+ADDED_TOLD = 100  # members let in at once who are given the group: for 5,000 everybody else would wait half a second
 POSITIONS_SHOWN = 200  # members above which positions are given on request only: nobody reads so many ticks
 
 
@@ -144,11 +145,11 @@ def end(tx: Transaction, group: OpenGroup, kind: str, actor: Person) -> None:
     _tell_removed(tx, group, gone)
 
 
-def tell_added(tx: Transaction, group_id: int, user_ids: Sequence[int]) -> dict[int, View]:
-    """Give these new members the group as each sees it, and return what they were given."""
-    seen = {view.user_id: view for view in views.of_members(tx, group_id, user_ids)}
-    user_changes.tell(tx, "conversation", {user: _let_in_told(view) for user, view in seen.items()})
-    return seen
+def tell_added(tx: Transaction, group_id: int, user_ids: Sequence[int]) -> None:
+    """Give these new members the group as each sees it. More than ADDED_TOLD of them hear of it by the notice alone."""
+    if len(user_ids) <= ADDED_TOLD:
+        seen = views.of_members(tx, group_id, user_ids)
+        user_changes.tell(tx, "conversation", {view.user_id: _let_in_told(view) for view in seen})
 
 
 def _let_in_told(view: View) -> dict[str, Any]:

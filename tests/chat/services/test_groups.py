@@ -35,6 +35,13 @@ def test_everybody_in_a_new_group_is_given_it_as_they_see_it(world: World) -> No
     assert {(data["kind"], data["conversationId"], data["change"]) for data in given.values()} == {("added", group, 1)}
 
 
+def test_a_crowd_hears_of_its_group_by_the_notice_alone(world: World) -> None:
+    ann, *others = world.people("Ann", *["Bob"] * 100)
+    world.group(ann, *others)
+    (notice,) = world.events
+    assert (notice.name, len(notice.added), notice.members) == ("message", 101, ())
+
+
 def test_ids_that_nobody_has_are_named_and_nothing_is_made(world: World) -> None:
     ann, bob = world.people("Ann", "Bob")
     with pytest.raises(ChatError) as caught:
