@@ -25,13 +25,14 @@ SQL = "SELECT chat_missed_1($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
 MOST_BYTES = 1_000_000  # the same in bytes
 CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
-MARGIN_US = 15_000_000  # microseconds by which what was committed may be younger than when it was numbered: 5 s a statement, 5 s idle, clocks
+# Microseconds by which what was committed may be younger than its number: 5 s a statement, 5 s idle, and two clocks.
+MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
 class Missed(NamedTuple):
-    """Events to hand over, in order. `resync`: too much; the client is to ask anew. `upto`: the log's number they reach."""
+    """Events to hand over, in order. `resync`: too much, ask anew. `upto`: the number in the log that they reach."""
 
     events: list[Event]
     resync: bool
@@ -71,8 +72,9 @@ class CatchUp:
         return self._from_database(user_id, cursor, None, n, positions=True)
 
     def positions(self, user_id: int, cursor: Cursor) -> list[Event]:
-        """Return how far the user and their private peers have read, where that moved since the cursor. Raises ChatError."""
-        asked = {"u": user_id, "since": max(cursor.time_us - MARGIN_US, 1), "c": None, "seen": {}, "most": 0}
+        """Return how far user and private peers have read, where that moved since the cursor. Raises ChatError."""
+        since = max(cursor.time_us - MARGIN_US, 1)
+        asked: dict[str, Any] = {"u": user_id, "since": since, "c": None, "seen": {}, "most": 0}
         answer = self._ask(orjson.dumps(asked))
         return [_unread(user_id, row) for row in answer["unread"]] + [
             _receipt(user_id, row) for row in answer["receipts"]

@@ -1,4 +1,4 @@
-"""Every setting of the server: its unit, its default and the reason for it, read from the environment and checked at start.
+"""Every setting: its unit, its default and the reason for it, read from the environment and checked at start.
 
 `load()` merges, in this order: the defaults below, the environment, a mapping given by the caller (tests).
 Nothing else in the project reads the environment, but for the launcher, which sets it for its children.

@@ -2,7 +2,8 @@
 
 It names the database's generation, Redis's epoch, the number `n` up to which every event was handed over, the time of
 that, the session that handed it over, and, for the last seconds, how far each conversation was handed over, so that a
-client that has to be caught up from the database by time gets nothing twice, and a poll proves what the one before brought.
+client that has to be caught up from the database by time gets nothing twice, and a poll proves what the one before
+brought.
 """
 
 import binascii
@@ -18,7 +19,10 @@ RECENT = 40  # conversations named with what was handed over of them
 
 
 class Cursor(NamedTuple):
-    """`time_us`: microseconds since 1970; everything committed 15 s before it was handed over. `seen`: {conversation: (change, seq)}."""
+    """`time_us`: microseconds since 1970; what was committed 15 s before it was handed over.
+
+    `seen`: {conversation: (change, seq)}.
+    """
 
     generation: str
     epoch: str

@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 EVERY = 1.0  # seconds
 MOST = 50_000  # departures that wait for a database that is away; beyond, the oldest are let go
 WRITE = text("""
-    UPDATE logins l SET gone_at = greatest(l.gone_at, 'epoch'::timestamptz + g.us * interval '1 microsecond'), used_at = now()
+    UPDATE logins l
+    SET gone_at = greatest(l.gone_at, 'epoch'::timestamptz + g.us * interval '1 microsecond'), used_at = now()
     FROM unnest(CAST(:ids AS bigint[]), CAST(:times AS bigint[])) AS g(id, us) WHERE l.id = g.id
 """)
 

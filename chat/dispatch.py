@@ -1,8 +1,8 @@
 """The commands of sessions: in which order they run, and what answers them.
 
-Commands of one connection take effect in the order in which they came, and a read sees the writes before it: a message for
-the conversation whose messages are with the writer follows them there at once; everything else waits until the writer has
-answered, and then runs in a pool of greenlets, one command of a session at a time.
+Commands of one connection take effect in the order in which they came, and a read sees the writes before it: a
+message for the conversation whose messages are with the writer follows them there at once; everything else waits
+until the writer has answered, and then runs in a pool of greenlets, one command of a session at a time.
 """
 
 import logging
@@ -27,9 +27,7 @@ __all__ = ["POOL", "Dispatch"]
 
 logger = logging.getLogger(__name__)
 POOL = 16  # greenlets that run commands which may wait; three for each pooled database connection
-UNANSWERED = (
-    32  # commands of a session taken and not answered at which it is no longer read: one flooder took 90 % without
-)
+UNANSWERED = 32  # commands of a session at which it is no longer read: one flooder took 90 % without
 CALM = 16  # at which it is read again
 SEND = "message.send"
 

@@ -1,7 +1,7 @@
 """What crosses the core: a Command comes in; a Reply or a Failure answers it; an Event tells of it.
 
-An event carries its `data` as encoded JSON, made once; further encodings (a frame, another wire language) are kept on it,
-so that a group of 1,000 costs 1,000 socket writes of the same bytes.
+An event carries its `data` as encoded JSON, made once; further encodings (a frame, another wire language) are kept on
+it, so that a group of 1,000 costs 1,000 socket writes of the same bytes.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ WATCHERS = "w"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: internal number and wire id of the user, the login (device), and the session's id where there is one."""
+    """Who asks: the user's internal number and wire id, the login (device), and the session's id if there is one."""
 
     user_id: int
     public_id: str
@@ -39,11 +39,11 @@ class Command(NamedTuple):
 class Event:
     """Something to tell. `scope` and `target` say whom: a conversation's members, one user, or a user's watchers.
 
-    `change` > 0 makes it durable: the conversation's (or the user's) change that it stands for. `logged` events can be
-    resumed from the log. `version` is the conversation's members_version at its commit; `members` its members' numbers
-    where there are at most 20 (`private`: both of a private conversation); `added` and `removed` those whom this very
-    event lets in or out. `origin` is the session that gets the reply instead. `told` lists what a batch of missed messages
-    tells of: (conversation, change, seq). `n` is the event's number on the bus, 0 until it is known.
+    `change` > 0 makes it durable: the conversation's (or the user's) change that it stands for. `logged` events can
+    be resumed from the log. `version` is the conversation's members_version at its commit; `members` its members'
+    numbers where there are at most 20 (`private`: both of a private conversation); `added` and `removed` those whom
+    this very event lets in or out. `origin` is the session that gets the reply instead. `told` lists what a batch of
+    missed messages tells of: (conversation, change, seq). `n` is the event's number on the bus, 0 until it is known.
     """
 
     __slots__ = (

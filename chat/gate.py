@@ -1,8 +1,8 @@
 """The order gate of one conversation: lets its events through in the order of `change`. Pure.
 
-Two workers commit 101, 102 and may publish 102, 101. What is next goes through; what comes early waits for the hole before
-it (the hub has it read from the database after 50 ms); what was let through lately is dropped. Nothing is dropped only
-because it is older: a late stranger passes, and the client keeps the higher `change`.
+Two workers commit 101, 102 and may publish 102, 101. What is next goes through; what comes early waits for the hole
+before it (the hub has it read from the database after 50 ms); what was let through lately is dropped. Nothing is
+dropped only because it is older: a late stranger passes, and the client keeps the higher `change`.
 """
 
 from chat.frames import Event

@@ -1,7 +1,8 @@
 """The sessions of this process, by user and by conversation, and the delivery of events to them in order.
 
-Events of a conversation pass its gate and go to exactly the members of the version they were committed under: a change of
-members is applied from the event that carries it, and where a version was skipped the list is read anew first.
+Events of a conversation pass its gate and go to exactly the members of the version they were committed under: a
+change of members is applied from the event that carries it, and where a version was skipped the list is read anew
+first.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,9 +15,7 @@ from chat.session import Carrier, Session
 __all__ = ["Audience", "Hub", "LocalUser"]
 
 BREATH = 500  # sockets written between two looks at everybody else: 4 ms
-KEPT_WHILE_OPENING = (
-    2_000  # events of conversations unknown here, kept while sessions open; beyond, the tail brings them
-)
+KEPT_WHILE_OPENING = 2_000  # events of conversations unknown here; beyond, the tail brings them
 
 
 class LocalUser:
@@ -33,21 +32,24 @@ class LocalUser:
 
 
 class Audience:
-    """The local members of a conversation. `early` holds events that wait for the member list to be read."""
+    """The local members of a conversation. `early` holds events that wait for the member list to be read; `seq` is the
+    last entry handed to them, 0 before the first.
+    """
 
-    __slots__ = ("early", "filling", "gate", "id", "users", "version")
+    __slots__ = ("early", "filling", "gate", "id", "seq", "users", "version")
 
     def __init__(self, conversation_id: int, change: int, version: int):
         self.id = conversation_id
         self.gate = Gate(change)
         self.version = version
+        self.seq = 0
         self.users: dict[int, LocalUser] = {}
         self.early: list[Event] | None = None
         self.filling = False
 
 
 class Hub:
-    """Who is connected here. Two things need the database and are asked for: `fill` (a hole) and `members` (the list)."""
+    """Who is connected here. What needs the database is asked for: `fill` (a hole) and `members` (the list)."""
 
     def __init__(self, fill: Callable[[Audience], None], members: Callable[[Audience], None]):
         self.users: dict[int, LocalUser] = {}
@@ -93,7 +95,7 @@ class Hub:
         self.peers.setdefault(peer_id, set()).add(user.id)
 
     def opened(self) -> None:
-        """Offer again what came, while sessions opened, for conversations unknown here until just now, or let somebody in."""
+        """Offer again what came while sessions opened: for conversations unknown until now, or letting somebody in."""
         if self.opening or not self._kept:
             return
         kept, self._kept = self._kept, []
@@ -265,8 +267,10 @@ class Hub:
                 del self.audiences[conversation_id]
 
     def _fan_out(self, audience: Audience, event: Event, floors: dict[int, int] | None = None) -> None:
+        if event.seq > audience.seq:
+            audience.seq = event.seq
         for user in audience.users.values():
-            if not floors or not event.seq or floors.get(user.id, 0) <= event.seq:
+            if not floors or not event.seq or floors.get(user.id, 0) < event.seq:
                 self._hand_to(user, event)
 
     def _hand_to(self, user: LocalUser, event: Event) -> None:

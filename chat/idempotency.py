@@ -24,8 +24,8 @@ KEEP = "UPDATE idempotent_answers SET answer = :answer WHERE user_id = :user AND
 def once(tx: Transaction, caller: Caller, command: Command, work: Callable[[], Any]) -> Any:
     """Run `work` unless this key was used, and return its answer or the kept one.
 
-    A second request at the same time waits for the first one's commit. Raises ChatError idempotency_conflict when the key
-    was used for something else.
+    A second request at the same time waits for the first one's commit. Raises ChatError idempotency_conflict when the
+    key was used for something else.
     """
     digest = int.from_bytes(
         blake2b(orjson.dumps([command.op, command.data], option=orjson.OPT_SORT_KEYS), digest_size=8).digest(),

@@ -1,7 +1,8 @@
 """Ids on the wire and numbers inside: the one place that knows how they look.
 
-Conversations: groups `g{number}`, private ones `p{low}-{high}` of the users' numbers. Messages: `m{conversation}-{seq}`,
-opaque to clients. Users: `u{number}`, or what the host application calls them. Nothing here proves that the thing exists.
+Conversations: groups `g{number}`, private ones `p{low}-{high}` of the users' numbers. Messages:
+`m{conversation}-{seq}`, opaque to clients. Users: `u{number}`, or what the host application calls them. Nothing here
+proves that the thing exists.
 """
 
 import re
@@ -23,7 +24,7 @@ def conversation_wire_id(number: int, low: int | None, high: int | None) -> str:
 
 
 def parse_conversation(wire_id: str) -> tuple[int, int, int]:
-    """Return (group's number, 0, 0) or (0, low, high). Raises ChatError not_a_member: what nobody can have is nobody's."""
+    """Return (group's number, 0, 0) or (0, low, high). Raises ChatError not_a_member for what nobody can have."""
     match = CONVERSATION.fullmatch(wire_id)
     if match is None:
         raise ChatError("not_a_member")
@@ -47,5 +48,5 @@ def parse_message(wire_id: str) -> tuple[int, int]:
 
 
 def valid_user_id(text: str) -> bool:
-    """Tell whether a host application's user id can stand on the wire and in a path: 1 to 64 printable ASCII, no blank or `/`."""
+    """Tell whether a host's user id can stand on the wire and in a path: 1 to 64 printable ASCII, no blank or `/`."""
     return USER.fullmatch(text) is not None and text not in RESERVED

@@ -61,9 +61,10 @@ class Buckets:
         return wait if wait > ROUNDING else 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop the longest unused: two that are full for one that came, so that many become few; and one beyond KEPT."""
+        """Drop the longest unused: two that are full for one that came, so that many become few; one beyond KEPT."""
         for _ in range(2):
             key, full_at = next(iter(self._full_at.items()))
-            if full_at > now and len(self._full_at) <= KEPT or len(self._full_at) == 1:
+            needed = full_at > now and len(self._full_at) <= KEPT
+            if needed or len(self._full_at) == 1:
                 return
             del self._full_at[key]

@@ -1,12 +1,11 @@
 """The resumable logs in Redis: committed events are numbered, kept for a while, and told to every process, in one call.
 
-Nothing here matters for good: what Redis forgets is read from the database. While it is away events are dropped here, and
-the tail carries them. `epoch` names one life of Redis's data; None means doubt.
+Nothing here matters for good: what Redis forgets is read from the database. While it is away events are dropped here,
+and the tail carries them. `epoch` names one life of Redis's data; None means doubt.
 """
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ A_CALL = 1_000  # events of one call: a few ms of Redis
 
 
 class LogRead(NamedTuple):
-    """What the logs hold after a number: events in order of n, the logs that cannot tell, and where the counter stands."""
+    """What the logs hold after a number: events by n, the logs that cannot tell, and where the counter stands."""
 
     epoch: str
     n: int
@@ -39,7 +38,7 @@ def log_name(scope: str, target: int) -> str:
 
 
 class Log:
-    """Publishes this process's events and reads logs. `numbered` is told of each batch once Redis has numbered it."""
+    """Publishes this process's events and reads logs."""
 
     def __init__(self, redis: Redis, config: dict[str, Any], process_id: str):
         self._redis = redis
@@ -53,15 +52,17 @@ class Log:
         self._batch = 0
         self.epoch: str | None = None
         self.awaited: dict[int, list[Event]] = {}  # batches published and not yet heard back, by their number
-        self.doubted: Callable[[], None] = lambda: None
+        self._lost = False  # events that belong into logs were not published
         self.loops = {"log": self._run}
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Take committed events for publishing; never waits."""
+    def add(self, events: list[Event]) -> bool:
+        """Take committed events for publishing; never waits. False: they are not published, the tail has to carry them."""
         if self.epoch is None or len(self._queue) > QUEUED:
-            return
+            self._lose(events)
+            return False
         self._queue.extend(events)
         self._wake.set()
+        return True
 
     @property
     def queued(self) -> int:
@@ -72,25 +73,31 @@ class Log:
         """Tell whether every event of this process is published and was heard back."""
         return not self._queue and not self.awaited
 
-    def connect(self) -> str:
-        """Ask Redis for its epoch, making one where it was wiped, and trust it from now on. Raises RedisError."""
-        self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=True)
-        mark = self._redis.get(self._prefix + "event:epoch")
-        run_id = self._redis.info("server")["run_id"]
-        self.epoch = f"{mark.decode() if mark else ''}-{run_id[:8]}"
-        return self.epoch
+    def connect(self) -> int:
+        """Trust Redis from now on, and return the last number it gave out. Raises RedisError.
 
-    def position(self) -> int:
-        """Return the last number given out. Raises RedisError."""
-        return int(self._redis.get(self._prefix + "event:n") or 0)
+        Where it was wiped, or where this process could not publish something, a new epoch begins: no cursor of before
+        can tell then what the logs lack.
+        """
+        self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=not self._lost)
+        mark, n = self._redis.mget(self._prefix + "event:epoch", self._prefix + "event:n")
+        run_id = self._redis.info("server")["run_id"]
+        self._lost = False
+        self.epoch = f"{(mark or b'').decode()}-{run_id[:8]}"
+        return int(n or 0)
 
     def doubt(self) -> None:
         """Trust Redis no more until `connect`: what was being published counts as lost."""
         if self.epoch is not None:
             self.epoch = None
-            self._queue.clear()
+            self._lose(self._queue)
+            for events in self.awaited.values():
+                self._lose(events)
+            self._queue = []
             self.awaited.clear()
-            self.doubted()
+
+    def _lose(self, events: list[Event]) -> None:
+        self._lost = self._lost or any(event.logged for event in events)
 
     def read(self, names: list[str], after: int, most: int) -> LogRead:
         """Read logs after number `after`, at most `most` events (one more means: too many). Raises RedisError."""
@@ -141,11 +148,13 @@ class Log:
                 event.raw,
             )
         try:
-            before, epoch = self._publish(args=arguments)
+            _, epoch = self._publish(args=arguments)
         except RedisError as error:
             logger.warning("Redis did not take %d events: %s", len(events), error)
             self.doubt()
             gevent.sleep(0.05)
             return
-        if self.epoch is None or not epoch or not self.epoch.startswith(epoch.decode()):
+        if not epoch or self.epoch is None:
             self.doubt()
+        elif not self.epoch.startswith(epoch.decode()):
+            self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"  # another process began it; these events are in it

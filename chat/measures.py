@@ -1,4 +1,4 @@
-"""Which numbers of a node are shown at /metrics: read from its parts at a scrape, never written on the way of a message."""
+"""Which numbers of a node are shown at /metrics: read at a scrape, never written on the way of a message."""
 
 import time
 from collections import Counter

@@ -1,24 +1,50 @@
 """The tables. What is written once per message stands in narrow rows of its own; everything else is ordinary.
 
-Numbers of a conversation (`seq`, `count`, `change`) and positions of its members follow docs/protocol.md. No foreign keys
-point at the entries, so that the table can be partitioned by conversation.
+Numbers of a conversation (`seq`, `count`, `change`) and positions of its members follow docs/protocol.md. No foreign
+keys point at the entries, so that the table can be partitioned by conversation.
 """
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, DateTime, Identity, Index, Integer, LargeBinary, SmallInteger, String, Text, UniqueConstraint, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chat.extensions import Base
 
-__all__ = ["Conversation", "ConversationHead", "Deployment", "Entry", "IdempotentAnswer", "Login", "Membership", "Ticket", "User", "UserHead"]
+__all__ = [
+    "Conversation",
+    "ConversationHead",
+    "Deployment",
+    "Entry",
+    "IdempotentAnswer",
+    "Login",
+    "Membership",
+    "Ticket",
+    "User",
+    "UserHead",
+]
 
 Moment = DateTime(timezone=True)
 ZERO = text("0")
 
 
 class Deployment(Base):
-    """One row: what this database is. `generation` changes when it is restored, and every cursor of before is in doubt."""
+    """One row: what this database is. `generation` changes when it is restored; cursors of before are in doubt."""
 
     __tablename__ = "deployment"
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default=text("1"))
@@ -51,7 +77,7 @@ class User(Base):
 
 
 class UserHead(Base):
-    """The narrow hot row of a user: `change` counts what concerns only them. `touched` is its time in 8 s, for the tail."""
+    """The narrow hot row of a user: `change` counts what concerns only them, `touched` is its time in 8 s."""
 
     __tablename__ = "user_heads"
     user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -61,7 +87,7 @@ class UserHead(Base):
 
 
 class Login(Base):
-    """A device: a family of refresh tokens, a 30-day token, or a host application's token. `gone_at`: all before it was taken."""
+    """A device: a refresh family, a 30-day token, or a host application's token. `gone_at`: all before it was taken."""
 
     __tablename__ = "logins"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -80,7 +106,7 @@ class Login(Base):
 
 
 class Ticket(Base):
-    """A WebSocket ticket that was not used yet: using it takes the row away. What a crash of the database empties is safe."""
+    """A WebSocket ticket not used yet: using it takes the row away. What a crash of the database empties is safe."""
 
     __tablename__ = "tickets"
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
@@ -90,7 +116,7 @@ class Ticket(Base):
 
 
 class Conversation(Base):
-    """What seldom changes of a conversation. A private one has `low` and `high`, its users' numbers (equal: notes to oneself)."""
+    """What seldom changes of a conversation. A private one has its users' numbers `low`, `high` (equal: own notes)."""
 
     __tablename__ = "conversations"
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -112,7 +138,7 @@ class Conversation(Base):
 
 
 class ConversationHead(Base):
-    """The narrow hot row of a conversation. `touched` is the time of its last change in 8 s: an index on it stays quiet."""
+    """The narrow hot row of a conversation. `touched`: its last change in 8 s, so that an index on it stays quiet."""
 
     __tablename__ = "conversation_heads"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -157,7 +183,7 @@ class Membership(Base):
 
 
 class Entry(Base):
-    """A numbered row of a conversation: a message, or a notice (`type` system). `body`: its other fields as encoded JSON."""
+    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON."""
 
     __tablename__ = "entries"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -176,9 +202,20 @@ class Entry(Base):
     __table_args__ = (
         UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),
         # Few rows are ever in these two: what changed since a client looked, and what no longer counts as unread.
-        Index("entries_changed", "conversation_id", "change", postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")),
-        # With the sender, so that counting need not look at the rows, which also keeps the planner from taking the other one.
-        Index("entries_recalled", "conversation_id", "seq", postgresql_include=["sender_id"], postgresql_where=text("recalled_at IS NOT NULL")),
+        Index(
+            "entries_changed",
+            "conversation_id",
+            "change",
+            postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL"),
+        ),
+        # With the sender: counting need not look at the rows, which also keeps the planner from taking the other one.
+        Index(
+            "entries_recalled",
+            "conversation_id",
+            "seq",
+            postgresql_include=["sender_id"],
+            postgresql_where=text("recalled_at IS NOT NULL"),
+        ),
     )
 
 

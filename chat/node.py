@@ -1,4 +1,4 @@
-"""This process: it owns the hub and everything that runs beside it, runs commands, tells what was committed, and drains.
+"""This process: owns the hub and what runs beside it, runs commands, tells what was committed, and drains.
 
 Nothing connects before `start`, which the first request or the web server's worker calls in the process that serves.
 """
@@ -6,7 +6,6 @@ Nothing connects before `start`, which the first request or the web server's wor
 import logging
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -40,9 +39,11 @@ from chat.metrics import Metrics
 from chat.models import Deployment
 from chat.opening import Opening
 from chat.positions import Positions
+from chat.postgres import SETTINGS
 from chat.presence import Presence
 from chat.pulse import Pulse
 from chat.sending import Sending
+from chat.session import State
 from chat.sessions import Sessions
 from chat.tail import Tail
 from chat.times import wire_time_us
@@ -54,9 +55,11 @@ __all__ = ["Node"]
 
 logger = logging.getLogger(__name__)
 REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
+KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
+MEND_EVERY = 0.5  # seconds
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
 # The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory.
-DATABASE_OPTIONS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC -c random_page_cost=1.1"
+DATABASE_OPTIONS = f"{SETTINGS} -c random_page_cost=1.1"
 TOLD_LIMITS = {
     "contentCharacters": "CONTENT_CHARACTERS",
     "metadataBytes": "METADATA_BYTES",
@@ -134,7 +137,7 @@ class Node:
             self.sessions,
             self.metrics,
         )
-        loops = {"generation": self._learn_generation}
+        loops = {"generation": self._learn_generation, "mending": self._mend}
         for part in parts:
             loops |= part.loops
         self._greenlets = {name: gevent.spawn(self._supervise, name, body) for name, body in loops.items()}
@@ -198,8 +201,9 @@ class Node:
         return run_in_transaction(self.engine, self, partial(self._within, verb, caller, command, data))
 
     def _within(self, verb: Verb, caller: Caller, command: Command, data: dict[str, Any], tx: Transaction) -> Any:
-        if verb.creates and command.idempotency_key:
-            return once(tx, caller, command, lambda: verb.run(tx, caller, data))
+        key = command.idempotency_key or command.data.get("localId")
+        if verb.creates and isinstance(key, str) and key:
+            return once(tx, caller, command._replace(idempotency_key=key[:KEY_CHARACTERS]), lambda: verb.run(tx, caller, data))
         return verb.run(tx, caller, data)
 
     def send(self, caller: Caller, data: dict[str, Any]) -> Sent:
@@ -213,6 +217,14 @@ class Node:
             raise answer
         return answer  # type: ignore[no-any-return]
 
+    def last_handed(self, caller: Caller, conversation: int) -> int | None:
+        """Return the last entry of a conversation that the caller's session was handed; None if nothing tells."""
+        session = self.hub.sessions.get(caller.session_id)
+        audience = self.hub.audiences.get(conversation)
+        if session is None or audience is None or session.state is not State.LIVE or caller.user_id not in audience.users:
+            return None
+        return audience.seq or None
+
     def _flood(self, caller: Caller) -> float:
         return self._floods.take(caller.user_id, 1.0, time.monotonic())
 
@@ -225,13 +237,13 @@ class Node:
         offer = self.hub.offer
         for event in events:
             offer(event)
-        self.tail.told(events)
-        self.log.add(events)
+        if self.log.add(events):
+            self.tail.told(events)
         self.hub.flush(_breathe)
 
     def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
         """Hand a task to Celery, by name."""
-        from tasks.queue import send  # noqa: PLC0415
+        from tasks.queue import send
 
         send(task, arguments)
 
@@ -273,12 +285,17 @@ class Node:
             self.hub.offer(event)
 
     def _subscribed(self) -> None:
-        try:
-            self.log.connect()
-        except RedisError as error:
-            logger.warning("Redis does not say who it is: %s", error)
-            raise
-        self.watermark.reset(self.log.position())
+        self.watermark.reset(self.log.connect())
+
+    def _mend(self) -> None:
+        """Trust Redis again after it was wiped, or a call failed, while the subscription lived on."""
+        while True:
+            gevent.sleep(MEND_EVERY)
+            if self.log.epoch is None and self.broker.subscribed:
+                try:
+                    self._subscribed()
+                except RedisError as error:
+                    logger.warning("Redis does not say who it is: %s", error)
 
     def _logins_ended(self, logins: Iterable[int]) -> None:
         for login_id in logins:
@@ -287,7 +304,7 @@ class Node:
         self.hub.flush()
 
     def _user_behind(self, user_id: int, change: int) -> None:
-        """What concerns only this user was told by somebody whom Redis did not let through: tell it from the database."""
+        """What concerns only this user did not come through Redis: tell it from the database."""
         since = Cursor(self.generation, "", 0, self.tail.looked_us)
         try:
             missed = self.catchup.positions(user_id, since)

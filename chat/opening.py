@@ -1,4 +1,4 @@
-"""Sessions are opened many at a time: one query tells for all of them whether the login holds and which conversations there are.
+"""Sessions are opened many at a time, by one query: does the login hold, and which conversations are there?
 
 A session is registered first, so that nothing told from then on passes it by; then its user's conversations are read.
 """
@@ -24,7 +24,7 @@ GIVE_UP = 10.0  # seconds a session waits for a database that is away
 
 
 class Opened(NamedTuple):
-    """What the database said of a session's user: `gone_us` is the login's gone_at; heads are (conversation, touched, behind)."""
+    """What the database said of a user: `gone_us` is the login's gone_at; heads are (conversation, touched, behind)."""
 
     gone_us: int | None
     user_touched: int
@@ -47,7 +47,7 @@ class _Asked(NamedTuple):
 
 
 class Opening:
-    """The queue of sessions that open. `opened(session, Opened)` or `refused(session, token, away)` is told the outcome.
+    """The queue of sessions that open. `opened(session, Opened)` or `refused(session, token, away)` hears of each.
 
     `token` is a host application's, whose login is not known yet; `away`: the database could not say.
     """

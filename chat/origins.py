@@ -14,14 +14,13 @@ from urllib.parse import urlsplit
 __all__ = ["allowed", "cors_headers", "named", "patterns_of", "preflight_headers"]
 
 DEVELOPMENT = tuple(
-    f"*://{host}:*"
-    for host in ("localhost", "127.0.0.1", "[::1]", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+    f"*://{host}:*" for host in ("localhost", "127.0.0.1", "[::1]", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 )
 PORTS = {"http": "80", "https": "443"}
 PATTERN = re.compile(r"(?P<scheme>\*|[a-z][a-z0-9+.-]*)://(?P<host>\[[^\]]*\]|[^:]+)(?::(?P<port>\*|\d+))?")
 METHODS = "GET, POST, PUT, PATCH, DELETE"
 TUS = "Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length, Upload-Concat"
-TAKEN = f"Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Range, {TUS}"
+TAKEN = f"Authorization, Content-Type, Chat-Session, Idempotency-Key, If-None-Match, Last-Event-ID, Range, {TUS}"
 EXPOSED = f"ETag, Link, Location, Retry-After, Content-Range, Tus-Version, Tus-Extension, Tus-Max-Size, {TUS}"
 MAX_AGE = "600"  # seconds that a browser keeps a preflight's answer
 

@@ -1,8 +1,8 @@
 """One connection to PostgreSQL for one statement that is run over and over, a round trip each.
 
-libpq directly, waiting in gevent's loop: a call costs a third of what it costs through a cursor. The connection is opened at
-first need and again after it was lost. Used by the greenlets with a connection of their own (writer, tail, opening);
-everything else takes a connection from SQLAlchemy's pool.
+libpq directly, waiting in gevent's loop: a call costs a third of what it costs through a cursor. The connection is
+opened at first need and again after it was lost. Used by the greenlets with a connection of their own (writer, tail,
+opening); everything else takes a connection from SQLAlchemy's pool.
 """
 
 from typing import NoReturn
@@ -12,16 +12,16 @@ from gevent.socket import wait_read, wait_readwrite
 from psycopg import pq
 from sqlalchemy.engine import make_url
 
-__all__ = ["Lost", "Refused", "Statement", "Unreachable"]
+__all__ = ["SETTINGS", "Lost", "Refused", "Statement", "Unreachable"]
 
 CONNECT_SECONDS = 5
-ENDING = {
-    "08",
-    "57",
-}  # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed
-SETTINGS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000 -c TimeZone=UTC -c jit=off"
+# SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed.
+ENDING = {"08", "57"}
+TIMEOUTS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"  # milliseconds
+SETTINGS = f"{TIMEOUTS} -c TimeZone=UTC"
 # The statements here look single rows up by index, whatever a planner thinks of empty tables and unknown array lengths.
-PLANNING = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_hashagg=off"
+UNWANTED = ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_hashagg")
+PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off" for name in UNWANTED)])
 
 
 class Lost(Exception):
@@ -51,7 +51,7 @@ def conninfo(database_url: str, application: str) -> str:
         "password": url.password,
         **url.query,
     }
-    fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": SETTINGS + PLANNING}
+    fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": f"{SETTINGS} {PLANNING}"}
     return " ".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items() if value is not None)
 
 
@@ -70,8 +70,8 @@ class Statement:
     def run(self, *parameters: bytes) -> bytes | None:
         """Run the statement; return its first row's first column as text. Raises Lost or Refused.
 
-        Not to be interrupted from outside (a gevent.Timeout): statement_timeout bounds it. An interrupted call loses the
-        connection, because its answer would be taken for the next one's.
+        Not to be interrupted from outside (a gevent.Timeout): statement_timeout bounds it. An interrupted call loses
+        the connection, because its answer would be taken for the next one's.
         """
         pgconn = (self._connection or self._open()).pgconn
         done = False

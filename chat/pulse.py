@@ -19,7 +19,7 @@ BREATH = 2_000  # sessions between two looks at everybody else: 1 ms
 
 
 class Pulse:
-    """Watches the hub's sessions. `end(session, reason)`; `cursor()` makes the event that tells where everybody stands."""
+    """Watches the hub's sessions. `end(session, reason)`; `cursor()` makes the event that tells where they stand."""
 
     def __init__(
         self,

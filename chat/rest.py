@@ -18,7 +18,7 @@ Without `public=True` nobody gets in without a token: the guard stands in `descr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -48,6 +48,8 @@ __all__ = [
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
+SESSION = "Chat-Session"  # header: the session that gets the answer, and not the event too (a page on long-poll names its own)
+SESSION_CHARACTERS = 64
 KEY_CHARACTERS = 64  # an Idempotency-Key is a UUID or the like
 BODYLESS = {"GET", "HEAD", "DELETE"}
 
@@ -115,7 +117,8 @@ def caller() -> Caller:
     """Return who sends the current request. Raises ChatError not_authenticated or bad_token."""
     if "caller" not in g:
         auth = node().auth
-        g.caller = auth.authenticate(auth.token_of(request.headers, request.cookies, request.args))
+        found = auth.authenticate(auth.token_of(request.headers, request.cookies, request.args))
+        g.caller = replace(found, session_id=request.headers.get(SESSION, "")[:SESSION_CHARACTERS])
     return cast("Caller", g.caller)
 
 

@@ -1,7 +1,7 @@
 """From the data of `message.send` to a message for the writer: checked, addressed, with its digest.
 
-Twenty thousand times a second this takes a short way: a dict of plain texts needs no marshmallow. Whatever is unusual or
-wrong goes through the schema, which knows how to say what is wrong.
+Twenty thousand times a second this takes a short way: a dict of plain texts needs no marshmallow. Whatever is unusual
+or wrong goes through the schema, which knows how to say what is wrong.
 """
 
 import secrets
@@ -103,7 +103,7 @@ class Sending:
 
 
 def _plain(data: Mapping[str, Any]) -> bool:
-    """Tell whether every field is one of the usual texts, short enough and without NUL; None or anything else is not."""
+    """Tell whether every field is one of the usual texts, short enough and without NUL; None is not."""
     for name, value in data.items():
         most = PLAIN.get(name)
         if (

@@ -1,7 +1,7 @@
 """One connected client: who it is, how far it is, and what it asked for. Everything for a client goes through here.
 
-A session is *opening* until the database has told who may be let in, *catching* up while it is handed what it missed, then
-*live*, then *closed*. It knows its carrier only as something that takes events and answers.
+A session is *opening* until the database has told who may be let in, *catching* up while it is handed what it missed,
+then *live*, then *closed*. It knows its carrier only as something that takes events and answers.
 """
 
 from collections import deque

@@ -1,6 +1,7 @@
 """The life of sessions: they are let in, told where they stand, handed what they missed, turned live, and ended.
 
-Everything a carrier has to report comes in here; nothing here waits but `_catch_up`, which runs in a greenlet of its own.
+Everything a carrier has to report comes in here; nothing here waits but `_catch_up`, which runs in a greenlet of its
+own.
 """
 
 import secrets
@@ -256,7 +257,7 @@ class Sessions:
             )
 
     def _hand_over(self, session: Session, missed: Missed, told: set[tuple[str, int, int]]) -> bool:
-        """Hand over what was missed, 50 messages at a time, each next when the one before was taken. False: the session ended."""
+        """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
         waiting = 0
         for event in missed.events:
             if (event.scope, event.target, event.change) in told:

@@ -1,7 +1,7 @@
 """The tail: what was committed lately is read from the database and compared with what was told.
 
-It heals a worker killed between commit and publish, tells of ended logins, and carries delivery while Redis is away. Only
-numbers are compared; entries are read for those conversations alone that are behind.
+It heals a worker killed between commit and publish, tells of ended logins, and carries delivery while Redis is away.
+Only numbers are compared; entries are read for those conversations alone that are behind.
 """
 
 import logging
@@ -17,7 +17,7 @@ from chat.catchup import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Audience, Hub
 from chat.ids import conversation_wire_id
-from chat.log import Log, log_name
+from chat.log import Log
 from chat.postgres import Lost, Refused, Statement
 
 __all__ = ["Tail"]
@@ -33,7 +33,7 @@ HOLE = 0.05  # seconds a hole in the order waits for its event before the databa
 
 
 class Tail:
-    """Looks, heals the hub and the logs. `ended(logins)` is told of ended logins; `user_behind` of users whose change was missed."""
+    """Looks, heals the hub and the logs. `ended` hears of ended logins, `user_behind` of users who were not told."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Tail:
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
 
     def told(self, events: Iterable[Event]) -> None:
-        """Remember that these events were delivered here and are being published, or were heard from another process."""
+        """Remember that these events were delivered here: they are being published, or were heard of by the bus."""
         young = self._told[0]
         for event in events:
             if event.change:
@@ -122,7 +122,8 @@ class Tail:
             elif audience is not None and audience.gate.last < change and not audience.filling:
                 audience.filling = True
                 self._read_after(audience)
-            self._told[0][(scope, target)] = change
+            if self._log.epoch is not None:
+                self._told[0][(scope, target)] = change
         self._heal_logs([target for scope, target, _ in behind if scope == CONVERSATION])
         hub.flush()
 

@@ -1,8 +1,8 @@
 """The unit of work of every command but `message.send`: change, commit, then tell, then enqueue.
 
-Services get a `Transaction` and leave commit and telling to it: events and tasks given to `emit` and `enqueue` go out after
-the commit, and not at all after a rollback. A conversation's row is locked last, right before the commit, because the
-writer waits for it; lock order is conversations by id, then memberships by (conversation, user).
+Services get a `Transaction` and leave commit and telling to it: events and tasks given to `emit` and `enqueue` go out
+after the commit, and not at all after a rollback. A conversation's row is locked last, right before the commit,
+because the writer waits for it; lock order is conversations by id, then memberships by (conversation, user).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,8 @@ __all__ = ["Head", "Transaction", "run_in_transaction"]
 
 T = TypeVar("T")
 ATTEMPTS = 4
-AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available: nothing was done, another try may pass
+# Serialization failure, deadlock, lock not available: nothing was done, another try may pass.
+AGAIN = {"40001", "40P01", "55P03"}
 
 
 class Teller(Protocol):
@@ -49,7 +50,7 @@ class Head(NamedTuple):
 
 
 class Transaction:
-    """One open transaction. Not for keeping: it ends with the command. `config`: the settings, for rules with a limit."""
+    """One open transaction, ending with the command. `config`: the settings, for rules with a limit."""
 
     def __init__(self, connection: Connection, config: Mapping[str, Any]):
         self.connection = connection
@@ -57,12 +58,17 @@ class Transaction:
         self.events: list[Event] = []
         self.tasks: list[tuple[str, tuple[Any, ...]]] = []
 
-    def execute(self, statement: Executable | str, values: Mapping[str, Any] | list[Mapping[str, Any]] | None = None) -> CursorResult[Any]:
+    def execute(
+        self, statement: Executable | str, values: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
         """Run a statement: SQLAlchemy's own, or text with named parameters (`:name`)."""
         return self.connection.execute(text(statement) if isinstance(statement, str) else statement, values)
 
     def lock_conversation(self, conversation_id: int) -> Head:
-        """Lock a conversation's row until the commit, which should follow at once. Raises ChatError not_a_member if there is none."""
+        """Lock a conversation's row until the commit, which should follow at once.
+
+        Raises ChatError not_a_member if there is none.
+        """
         row = self.execute(LOCK, {"id": conversation_id}).first()
         if row is None:
             raise ChatError("not_a_member")
@@ -92,8 +98,8 @@ def _opened(engine: Engine, config: Mapping[str, Any]) -> Iterator[Transaction]:
 def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transaction], T]) -> T:
     """Run `work` in a transaction, commit, then tell and enqueue. Tries again when the database asks for it.
 
-    Raises what `work` raises (rolled back), or ChatError: `unavailable` when it is not known whether the commit happened,
-    `overloaded` when the database could not be asked at all.
+    Raises what `work` raises (rolled back), or ChatError: `unavailable` when it is not known whether the commit
+    happened, `overloaded` when the database could not be asked at all.
     """
     for attempt in range(ATTEMPTS):
         tx: Transaction | None = None

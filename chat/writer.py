@@ -1,7 +1,7 @@
 """Group commit: sends of many connections are written together, one round trip a batch, two batches in flight.
 
-A lone message does not wait for company; under load what came during a commit is the next batch. A conversation is in one
-batch in flight, so its messages are stored in the order in which they came. The database's part is in writer.sql.
+A lone message does not wait for company; under load what came during a commit is the next batch. A conversation is in
+one batch in flight, so its messages are stored in the order in which they came. The database's part is in writer.sql.
 """
 
 import logging
@@ -118,7 +118,7 @@ class Writer:
         }
 
     def submit(self, message: Outgoing) -> None:
-        """Take a message; its `done` is called once it is committed or refused. Raises ChatError overloaded when full."""
+        """Take a message; its `done` is called once it is committed or refused. Raises ChatError overloaded."""
         identity = (*message.key, message.sender_id, message.local_id)
         twin = self._waiting.get(identity)
         if twin is not None and not twin.ask_only:

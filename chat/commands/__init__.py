@@ -1,7 +1,7 @@
 """The verbs, one file each (or one per family): a schema and a handler of a few lines over a service.
 
-A module is found by being here; it holds `Verb`s at module level. A verb is reachable from every door with no further line
-elsewhere. May import schemas, services and errors, never Flask, a transport or the database.
+A module is found by being here; it holds `Verb`s at module level. A verb is reachable from every door with no further
+line elsewhere. May import schemas, services and errors, never Flask, a transport or the database.
 """
 
 import pkgutil
@@ -18,7 +18,7 @@ __all__ = ["Verb", "verbs"]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One command. `run(tx, caller, data)` returns the reply's data; `data` is what the schema loaded (snake_case keys).
+    """One command. `run(tx, caller, data)` returns the reply's data; `data`: what the schema loaded (snake_case).
 
     `direct` verbs change nothing in a transaction of their own (they go to the writer, the positions or presence):
     `run(node, caller, data)`. `cost` is in units of the connection's token bucket. `creates`: takes an Idempotency-Key.

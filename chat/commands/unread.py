@@ -24,7 +24,7 @@ class UnreadSchema(WireSchema):
 
 
 class ReadSchema(WireSchema):
-    """How far the user has read; without `seq` to the end."""
+    """How far the user has read; without `seq` to the last entry that this session was handed, else to the end."""
 
     conversation_id = WireId(required=True)
     seq = WholeNumber(load_default=None, allow_none=True)
@@ -56,7 +56,8 @@ def _unread(tx: Transaction, caller: Caller, _data: dict[str, Any]) -> dict[str,
 
 def _read(node: Any, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
     number = _number(node, data["conversation_id"])
-    answer: dict[str, Any] = node.positions.read(caller.user_id, number, data["seq"], caller.session_id)
+    seq = node.last_handed(caller, number) if data["seq"] is None else data["seq"]
+    answer: dict[str, Any] = node.positions.read(caller.user_id, number, seq, caller.session_id)
     return answer
 
 

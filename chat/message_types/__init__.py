@@ -15,7 +15,7 @@ __all__ = ["MessageType", "message_types"]
 
 @dataclass(frozen=True, slots=True)
 class MessageType:
-    """One type. `content(data, most)` returns the content as it is kept, or raises ChatError; `most` is in characters."""
+    """One type. `content(data, most)` returns the content as it is kept or raises ChatError; `most`: characters."""
 
     name: str
     content: Callable[[Mapping[str, Any], int], str]

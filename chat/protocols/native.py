@@ -16,7 +16,7 @@ ID_BYTES = 64  # a client's number for a command comes back in the answer: it mu
 
 
 def decode(frame: bytes) -> Command:
-    """Return the command of a frame. Raises ChatError `invalid`; its `details` has the command's id where it could be read."""
+    """Return the command of a frame. Raises ChatError `invalid`, with the command's id in `details` if it was read."""
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:

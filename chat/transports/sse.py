@@ -1,4 +1,4 @@
-"""Server-sent events: `GET /api/v1/stream`. The same frames as on the WebSocket, each one `data:` line; commands go over REST.
+"""Server-sent events: `GET /api/v1/stream`. The frames of the WebSocket, a `data:` line each; commands go over REST.
 
 The connection is taken out of the web server like a WebSocket's. An `id:` line with the cursor comes with each `cursor`
 event, so that a browser's EventSource resumes by itself with `Last-Event-ID`.
@@ -20,7 +20,10 @@ from chat.transports.stream import Stream
 
 __all__ = ["ServerSentEvents", "mount"]
 
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n"
+HEAD = (
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+    "X-Accel-Buffering: no\r\nConnection: close\r\n"
+)
 RETRY = b"retry: 1000\n\n"  # milliseconds until an EventSource comes back
 COMMENT = b":\n\n"
 
@@ -69,7 +72,7 @@ class ServerSentEvents(Stream):
             self.session.heard = time.monotonic()
             self.node.proved(self.session)
 
-    def last_words(self, reason: CloseReason) -> bytes:
+    def last_words(self, reason: CloseReason) -> bytes:  # noqa: ARG002 (an interface)
         """Return what ends the stream: nothing, the connection's end says it."""
         return b""
 

@@ -1,7 +1,8 @@
 """The native WebSocket. flask-sock declares the route; after the handshake the socket is taken out of the web server.
 
-What is left of a connection then is a slotted object, a descriptor and a watcher: no greenlet, no request, no standing
-writer. simple-websocket is not used: it cuts frames, takes permessage-deflate and costs a greenlet and a descriptor more.
+What is left of a connection then is a slotted object, a descriptor and a watcher: no greenlet, no request, no
+standing writer. simple-websocket is not used: it cuts frames, takes permessage-deflate and costs a greenlet and a
+descriptor more.
 """
 
 import time
@@ -22,6 +23,7 @@ __all__ = ["WebSocket", "mount"]
 
 SUBPROTOCOL = "chat.v1"
 VERSION = "13"
+SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
 class WebSocket(Stream):
@@ -95,7 +97,7 @@ class Upgrade:
         offered = [name.strip() for name in self.environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
         chosen = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if SUBPROTOCOL in offered else ""
         key = accept_key(self.environ["HTTP_SEC_WEBSOCKET_KEY"])
-        head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
+        head = f"{SWITCHING}Sec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
         try:
             sock.send(head.encode())  # a new connection's buffer holds it
         except OSError:

@@ -1,0 +1,269 @@
+-- Everything a web process has to say about its sessions, and its turn at the sweep, in one call.
+--
+-- ARGV: prefix, process, lease of a process, lease of a session, grace (ms), "1" if the process joins (says from the start
+-- what it holds), number of users to sweep (0: none), a number that was used before, operations as JSON:
+--   ["e", user, session, age]   entered, or heard again: `age` ms ago
+--   ["n", user, session]        entered anew: takes the place of a session that was lost
+--   ["h", user, session, age]   still held, after Redis lost what it knew
+--   ["g", user, session, rest]  was lost or left shortly before that: counts `rest` ms more
+--   ["l", user, session, age]   lost `age` ms ago: counts until its grace is over
+--   ["c", user, session]        left for good
+--   ["t", user, number]         this turn was told
+--   ["s", user]                 say this user's state once more
+--   ["x"]                       the process ends
+-- Returns {0} if this process is not known, and nothing was done: it must join. Else {1, last number, 1 if there is more to
+-- sweep, turns}; a turn is {user, online, number, last seen (microseconds), 1 if asked for by "s"}, to be told by the caller.
+--
+-- A session's score in user:online:{user} is the time until which it counts, grace included; a user is online while one
+-- counts. A turn that is not reported as told within some seconds is given to somebody else: a process that is killed with
+-- a turn in its hands leaves nobody online for ever. While a user's last turn is younger than a second further ones wait,
+-- and only the state at the end is told. For one process lease after Redis was wiped, rolled back or away from everybody
+-- nobody goes offline and what is written back is not told: until then not all have said what they hold.
+local call = redis.call
+local prefix, process = ARGV[1], ARGV[2]
+local process_lease, lease, grace = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local joins, most, used = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+
+local ONLINE = prefix .. 'presence:online'        -- set of the users who are
+local REVIEW = prefix .. 'presence:review'        -- users, by when their last session may be over (ms)
+local PROCESSES = prefix .. 'presence:processes'  -- processes, by the end of their lease (ms)
+local SESSIONS = prefix .. 'presence:sessions:'   -- + process: its sessions and their users
+local TURNS = prefix .. 'presence:turns'          -- users with a recent turn, by when to look at it again (microseconds)
+local TOLD = prefix .. 'presence:told'            -- their state as handed out, and ":number" until it was reported as told
+local SEEN = prefix .. 'presence:seen'            -- when they were last seen, where they went meanwhile (microseconds)
+local NUMBER = prefix .. 'presence:number'        -- of the last turn
+local BOOT = prefix .. 'presence:boot'            -- run id of this Redis, since when it is known, when it was last called
+local ASKED = prefix .. 'presence:asked'          -- users asked for while not all was known: they are told after all
+local TOLD_WITHIN = 3000000   -- microseconds for a turn to be told; then it is given to somebody else
+local MERGED = 1000000        -- microseconds in which a user's further turns are merged
+local KEPT = 604800           -- seconds after which Redis forgets all this when nobody calls any more
+
+local time = call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
+
+local run = string.match(call('INFO', 'server'), 'run_id:(%w+)')
+local boot = call('HMGET', BOOT, 'run', 'since', 'heard')
+local since = tonumber(boot[2]) or now
+if boot[1] ~= run or now - (tonumber(boot[3]) or 0) > process_lease then
+    since = now
+    call('HSET', BOOT, 'run', run, 'since', now)
+    for _, one in ipairs(call('ZRANGE', PROCESSES, 0, -1)) do
+        call('ZADD', PROCESSES, now, one)
+    end
+end
+call('HSET', BOOT, 'heard', now)
+local settled = now - since >= process_lease
+
+local mine = SESSIONS .. process
+if (tonumber(call('ZSCORE', PROCESSES, process) or 0)) <= now then
+    if not joins then
+        return {0}
+    end
+    call('DEL', mine)
+end
+call('ZADD', PROCESSES, now + process_lease, process)
+
+local stored = tonumber(call('GET', NUMBER) or 0)
+local number = math.max(stored, used)
+local turns = {}
+
+local function hand_out(user, online, seen, asked)
+    number = math.max(now_us, number + 1)
+    call('HSET', TOLD, user, string.format('%d:%.0f', online, number))
+    call('ZADD', TURNS, now_us + TOLD_WITHIN, user)
+    turns[#turns + 1] = {user, online, number, seen, asked}
+end
+
+local function turn(user, online, seen)
+    if call('ZADD', TURNS, 'NX', now_us + TOLD_WITHIN, user) == 1 then
+        return hand_out(user, online, seen, 0)
+    end
+    call('HSET', SEEN, user, seen)
+    local unreported = string.match(call('HGET', TOLD, user) or '', ':(%d+)$')
+    if unreported then
+        call('ZADD', TURNS, 'XX', 'LT', unreported + MERGED, user)
+    end
+end
+
+local function sessions_of(user)
+    return prefix .. 'user:online:' .. user
+end
+
+local function last_of(user)
+    return tonumber(call('ZREVRANGE', sessions_of(user), 0, 0, 'WITHSCORES')[2] or 0)
+end
+
+local function beat(user, session, age)
+    call('SET', prefix .. 'user:heartbeat:' .. session, user, 'PX', math.max(1, lease - age))
+end
+
+-- Have a session count until then. Returns 1 if that brings its user online.
+local function count_until(user, session, score)
+    local key = sessions_of(user)
+    call('ZADD', key, score, session)
+    local comes = call('SADD', ONLINE, user)
+    if comes == 1 then
+        call('PEXPIRE', key, 2 * (lease + grace))
+        call('ZADD', REVIEW, score, user)
+    end
+    return comes
+end
+
+local function hold(user, session, age)
+    beat(user, session, age)
+    call('HSET', mine, session, user)
+    return count_until(user, session, now + lease + grace - age)
+end
+
+local function go(user, seen)
+    call('DEL', sessions_of(user))
+    call('ZREM', REVIEW, user)
+    if call('SREM', ONLINE, user) == 1 then
+        turn(user, 0, seen)
+    end
+end
+
+local function forget(session)
+    call('DEL', prefix .. 'user:heartbeat:' .. session)
+    call('HDEL', mine, session)
+end
+
+local act = {}
+
+function act.e(user, session, age)
+    beat(user, session, age)
+    if call('ZADD', sessions_of(user), 'XX', 'CH', now + lease + grace - age, session) == 0
+            and hold(user, session, age) == 1 then
+        turn(user, 1, now_us)
+    end
+end
+
+function act.n(user, session)
+    if hold(user, session, 0) == 1 then
+        return turn(user, 1, now_us)
+    end
+    local lost = call('ZRANGEBYSCORE', sessions_of(user), '-inf', now + grace, 'LIMIT', 0, 1)[1]
+    if lost then
+        call('ZREM', sessions_of(user), lost)
+    end
+end
+
+function act.h(user, session, age)
+    if hold(user, session, age) == 1 and (settled or call('SREM', ASKED, user) == 1) then
+        turn(user, 1, now_us)
+    end
+end
+
+function act.g(user, session, rest)
+    if not settled or call('SISMEMBER', ONLINE, user) == 1 then
+        count_until(user, session, now + rest)
+    end
+end
+
+function act.l(user, session, age)
+    forget(session)
+    call('ZADD', sessions_of(user), 'XX', now + grace - age, session)
+    call('ZADD', REVIEW, 'XX', last_of(user), user)
+end
+
+function act.c(user, session)
+    forget(session)
+    call('ZREM', sessions_of(user), session)
+    local last = last_of(user)
+    if last > now then
+        call('ZADD', REVIEW, 'XX', last, user)
+    elseif settled then
+        go(user, now_us)
+    else
+        call('ZADD', REVIEW, since + process_lease, user)
+    end
+end
+
+function act.t(user, told)
+    local state = string.match(call('HGET', TOLD, user) or '', string.format('^(%%d):%.0f$', told))
+    if state then
+        call('HSET', TOLD, user, state)
+        call('ZADD', TURNS, math.max(now_us, told + MERGED), user)
+    end
+end
+
+function act.s(user)
+    hand_out(user, call('SISMEMBER', ONLINE, user), now_us, 1)
+end
+
+function act.x()
+    call('ZREM', PROCESSES, process)
+    call('DEL', mine)
+end
+
+for _, one in ipairs(cjson.decode(ARGV[9])) do
+    act[one[1]](one[2], one[3], one[4])
+end
+
+local more = 0
+
+-- The sessions of a process whose lease is over are lost, all at once.
+local function sweep_processes()
+    local ended = call('ZRANGEBYSCORE', PROCESSES, '-inf', now, 'LIMIT', 0, 1)[1]
+    if not ended then
+        return
+    end
+    more = 1
+    local held = call('HRANDFIELD', SESSIONS .. ended, most, 'WITHVALUES')
+    for i = 1, #held, 2 do
+        local session, user = held[i], held[i + 1]
+        call('DEL', prefix .. 'user:heartbeat:' .. session)
+        call('HDEL', SESSIONS .. ended, session)
+        call('ZADD', sessions_of(user), 'XX', 'LT', now + grace, session)
+        call('ZADD', REVIEW, 'XX', last_of(user), user)
+    end
+    if #held == 0 then
+        call('ZREM', PROCESSES, ended)
+    end
+end
+
+local function sweep_users()
+    local due = call('ZRANGEBYSCORE', REVIEW, '-inf', now, 'LIMIT', 0, most)
+    for _, user in ipairs(due) do
+        local last = last_of(user)
+        if last > now then
+            call('ZADD', REVIEW, last, user)
+            call('ZREMRANGEBYSCORE', sessions_of(user), '-inf', now)
+            call('PEXPIRE', sessions_of(user), 2 * (lease + grace))
+        else
+            go(user, last > 0 and (last - grace) * 1000 or now_us)
+        end
+    end
+    return #due
+end
+
+local function sweep_turns()
+    local due = call('ZRANGEBYSCORE', TURNS, '-inf', now_us, 'LIMIT', 0, most)
+    for _, user in ipairs(due) do
+        local online = call('SISMEMBER', ONLINE, user)
+        if call('HGET', TOLD, user) == tostring(online) then
+            call('ZREM', TURNS, user)
+            call('HDEL', TOLD, user)
+        else
+            hand_out(user, online, tonumber(call('HGET', SEEN, user) or now_us), 0)
+        end
+        call('HDEL', SEEN, user)
+    end
+    return #due
+end
+
+if settled and most > 0 then
+    sweep_processes()
+    if sweep_users() == most or sweep_turns() == most then
+        more = 1
+    end
+end
+
+for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, BOOT}) do
+    call('EXPIRE', key, KEPT)
+end
+if number > stored then
+    call('SET', NUMBER, string.format('%.0f', number), 'EX', KEPT)
+end
+return {1, number, more, turns}
