@@ -86,7 +86,7 @@ class Broker:
 
     def _listen(self) -> None:
         """Subscribe and hear until the subscription is silent for too long. Raises RedisError."""
-        with self._redis.pubsub() as subscription:
+        with self._redis.pubsub() as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(self._channel)
             heard_at = time.monotonic()
             while time.monotonic() - heard_at < DEAD_AFTER:

@@ -4,7 +4,7 @@ Reads only; the caller hands the result over in chunks and turns the session liv
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -42,7 +42,7 @@ class Missed(NamedTuple):
 class CatchUp:
     """Reads what a client lacks. `read` waits for Redis and the database."""
 
-    def __init__(self, database_url: str, log: Log, config: dict[str, Any]):
+    def __init__(self, database_url: str, log: Log, config: Mapping[str, Any]):
         self._log = log
         self._seconds = config["LOG_SECONDS"]
         self._idle = [Statement(database_url, SQL, "chat catch-up") for _ in range(READERS)]

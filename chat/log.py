@@ -6,6 +6,7 @@ and the tail carries them. `epoch` names one life of Redis's data; None means do
 
 import logging
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ def log_name(scope: str, target: int) -> str:
 class Log:
     """Publishes this process's events and reads logs."""
 
-    def __init__(self, redis: Redis, config: dict[str, Any], process_id: str):
+    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
         self._redis = redis
         self._prefix = config["REDIS_PREFIX"]
         self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
@@ -56,7 +57,7 @@ class Log:
         self.loops = {"log": self._run}
 
     def add(self, events: list[Event]) -> bool:
-        """Take committed events for publishing; never waits. False: they are not published, the tail has to carry them."""
+        """Take committed events for publishing; never waits. False: they are not, the tail has to carry them."""
         if self.epoch is None or len(self._queue) > QUEUED:
             self._lose(events)
             return False
@@ -80,7 +81,7 @@ class Log:
         can tell then what the logs lack.
         """
         self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=not self._lost)
-        mark, n = self._redis.mget(self._prefix + "event:epoch", self._prefix + "event:n")
+        mark, n = self._kept("event:epoch", "event:n")
         run_id = self._redis.info("server")["run_id"]
         self._lost = False
         self.epoch = f"{(mark or b'').decode()}-{run_id[:8]}"
@@ -120,12 +121,13 @@ class Log:
         if self.epoch is None or not conversations:
             return {}
         try:
-            kept = self._redis.mget(
-                [f"{self._prefix}{log_name(CONVERSATION, number)}:last" for number in conversations]
-            )
+            kept = self._kept(*(f"{log_name(CONVERSATION, number)}:last" for number in conversations))
         except RedisError:
             return {}
         return {number: int(value.split(b" ")[0]) for number, value in zip(conversations, kept, strict=True) if value}
+
+    def _kept(self, *names: str) -> list[bytes | None]:
+        return self._redis.mget([self._prefix + name for name in names])  # type: ignore[return-value]  # bytes replies
 
     def _run(self) -> None:
         while True:
@@ -157,4 +159,5 @@ class Log:
         if not epoch or self.epoch is None:
             self.doubt()
         elif not self.epoch.startswith(epoch.decode()):
-            self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"  # another process began it; these events are in it
+            # Another process began it, and these events are in it.
+            self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"

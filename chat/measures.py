@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from chat.writer import Outgoing
@@ -31,8 +32,8 @@ def measure(node: Any) -> None:
         "Since the last look at what was committed.",
         lambda: time.time() - node.tail.looked_us / 1e6,
     )
-    gauge("database_pool_used", "Connections of the pool in use.", lambda: node.engine.pool.checkedout())
-    node.writer.observe = lambda batch: _observe(node, batch)
+    gauge("database_pool_used", "Connections of the pool in use.", node.engine.pool.checkedout)
+    node.writer.observe = partial(_observe, node)
 
 
 def _by_carrier(node: Any) -> dict[str, int]:

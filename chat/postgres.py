@@ -5,8 +5,6 @@ opened at first need and again after it was lost. Used by the greenlets with a c
 opening); everything else takes a connection from SQLAlchemy's pool.
 """
 
-from typing import NoReturn
-
 import psycopg
 from gevent.socket import wait_read, wait_readwrite
 from psycopg import pq
@@ -24,7 +22,7 @@ UNWANTED = ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "ena
 PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off" for name in UNWANTED)])
 
 
-class Lost(Exception):
+class Lost(Exception):  # noqa: N818 (what happened)
     """The connection is gone. Whether the statement took effect is not known."""
 
 
@@ -32,7 +30,7 @@ class Unreachable(Lost):
     """No connection could be made: certainly nothing was done."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818
     """The database answered with an error; nothing was done. `sqlstate` says which."""
 
     def __init__(self, sqlstate: str, message: str):
@@ -85,8 +83,9 @@ class Statement:
             if not done:
                 self.close()
         if result.status == pq.ExecStatus.TUPLES_OK:
-            return result.get_value(0, 0)
-        self._refuse(result)
+            value: bytes | None = result.get_value(0, 0)
+            return value
+        raise self._refusal(result)
 
     def close(self) -> None:
         """Let go of the connection; the next run opens another."""
@@ -102,17 +101,17 @@ class Statement:
             raise Unreachable(str(error)) from error
         if result.status != pq.ExecStatus.COMMAND_OK:
             connection.close()
-            self._refuse(result)
+            raise self._refusal(result)
         connection.pgconn.nonblocking = 1
         self._connection = connection
         return connection
 
-    def _refuse(self, result: pq.abc.PGresult) -> NoReturn:
+    def _refusal(self, result: pq.abc.PGresult) -> Lost | Refused:
         sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
         if sqlstate[:2] in ENDING or not sqlstate:
             self.close()
-            raise Lost(result.get_error_message())
-        raise Refused(sqlstate, result.get_error_message())
+            return Lost(result.get_error_message())
+        return Refused(sqlstate, result.get_error_message())
 
 
 def _answer(pgconn: pq.abc.PGconn) -> pq.abc.PGresult:

@@ -111,12 +111,11 @@ def _plain(data: Mapping[str, Any]) -> bool:
             or type(value) is not str
             or len(value) > most
             or "\0" in value
-            or not value.isprintable()
-            and name != "content"
+            or (not value.isprintable() and name != "content")
         ):
             return False
     local_id = data.get("localId", "x")
-    return 0 < len(local_id) and (local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"])
+    return bool(local_id) and (local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"])
 
 
 def _digest(kind: str, content: str, body: str | None) -> int:

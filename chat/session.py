@@ -56,7 +56,7 @@ class Carrier(Protocol):
     def resume(self) -> None:
         """Read commands again."""
 
-    def close(self, reason: CloseReason, farewell: Event) -> None:
+    def close(self, reason: CloseReason, farewell: Event | None) -> None:
         """Say `farewell`, close with the reason's number, and let go of the client soon."""
 
 

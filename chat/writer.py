@@ -7,7 +7,7 @@ one batch in flight, so its messages are stored in the order in which they came.
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gevent
@@ -70,9 +70,9 @@ class Outgoing:
         place: tuple[int, int, int],
         local_id: str,
         digest: int,
-        type: str,
+        type: str,  # noqa: A002 (the field's name)
         content: str,
-        body: str | None,  # noqa: A002
+        body: str | None,
         read_seq: int | None,
         origin: str,
         done: Callable[[Sent | ChatError], None],
@@ -99,7 +99,7 @@ class Outgoing:
 class Writer:
     """The queue of messages and its lanes to the database. `tell` delivers and publishes what was committed."""
 
-    def __init__(self, database_url: str, config: dict[str, Any], tell: Callable[[list[Event]], None]):
+    def __init__(self, database_url: str, config: Mapping[str, Any], tell: Callable[[list[Event]], None]):
         self._tell = tell
         self._config = config
         self._statements = [Statement(database_url, SQL, "chat writer") for _ in range(LANES)]
@@ -111,7 +111,7 @@ class Writer:
         self._wake = Signal()
         self.queued = 0
         self.queued_bytes = 0
-        self.observe: Callable[[list[Outgoing]], None] = lambda batch: None
+        self.observe: Callable[[list[Outgoing]], None] = lambda _: None
         self.loops = {
             f"writer {lane}": lambda statement=statement: self._run(statement)
             for lane, statement in enumerate(self._statements)
@@ -194,7 +194,7 @@ class Writer:
                 answer = statement.run(self._encoded(batch), b"t" if waiting else b"f")
             except Refused as error:
                 if error.sqlstate not in TRANSIENT:
-                    return self._halve(statement, batch, error)
+                    return self._halve(statement, batch)
             except Lost:
                 gevent.sleep(pause)
                 pause = min(pause * 2, 0.5)
@@ -203,7 +203,7 @@ class Writer:
             batch = self._drop_overdue(batch)
         return []
 
-    def _halve(self, statement: Statement, batch: list[Outgoing], error: Refused) -> list[Outgoing]:
+    def _halve(self, statement: Statement, batch: list[Outgoing]) -> list[Outgoing]:
         """One message's data fails the whole batch: split until the culprit stands alone."""
         if len(batch) == 1:
             self._answer(batch[0], ChatError("invalid", "The database refuses this message."))
@@ -212,13 +212,8 @@ class Writer:
         busy = self._commit(statement, batch[:middle], waiting=False)
         blocked = {message.key for message in busy}
         later = [message for message in batch[middle:] if message.key in blocked]
-        return (
-            busy
-            + later
-            + self._commit(
-                statement, [message for message in batch[middle:] if message.key not in blocked], waiting=False
-            )
-        )
+        others = [message for message in batch[middle:] if message.key not in blocked]
+        return busy + later + self._commit(statement, others, waiting=False)
 
     def _drop_overdue(self, batch: list[Outgoing]) -> list[Outgoing]:
         limit = time.monotonic() - GIVE_UP

@@ -196,11 +196,8 @@ class Polls:
 
     def count(self, login_id: int) -> int:
         """Return how many polls of a login wait here."""
-        return sum(
-            1
-            for chain in self._chains.values()
-            if chain.waiting and chain.session.caller and chain.session.caller.login_id == login_id
-        )
+        waiting = [chain.session.caller for chain in self._chains.values() if chain.waiting]
+        return sum(1 for caller in waiting if caller is not None and caller.login_id == login_id)
 
     def _let_go(self, chain: Chain) -> None:
         self._chains.pop(chain.session.id, None)
@@ -239,11 +236,8 @@ def mount(app: Flask) -> None:
         chain = polls.chain(cursor, who.login_id)
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
-        chain.wait(
-            0.0
-            if cursor is None
-            else max(0.0, min(asked["timeout"], app.config["POLL_SECONDS"]) - random.uniform(0, JITTER))
-        )
+        seconds = min(asked["timeout"], app.config["POLL_SECONDS"]) - random.uniform(0, JITTER)  # noqa: S311
+        chain.wait(max(0.0, seconds) if cursor is not None else 0.0)
         frames, stands = chain.taken(app.config["POLL_BYTES"])
         return answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
 

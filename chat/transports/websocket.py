@@ -119,7 +119,7 @@ def mount(app: Flask) -> None:
         if request.path == "/ws" and request.environ.get("HTTP_UPGRADE", "").lower() == "websocket":
             _check(patterns)
 
-    @sock.route("/ws")
+    @sock.route("/ws")  # type: ignore[untyped-decorator]
     def ws(upgrade: Upgrade) -> None:
         node = current_app.extensions["chat.node"]
         admitted = node.admit(request.headers, request.cookies, request.args)
