@@ -5,7 +5,10 @@ from typing import Any
 from bench.play import Figures
 from bench.stage import Stage
 
-__all__ = ["find_faults", "stored"]
+__all__ = ["find_disturbances", "find_faults", "stored"]
+
+BUSY = 0.8  # cores; a generator beyond it may be what is measured
+DISTURBED = 0.2  # cores; what others may use before the figures are theirs, too. The runner itself is among them
 
 PEER_ROWS = "SELECT count(*) FROM messages"
 OUR_ROWS = "SELECT count(*) FROM entries WHERE type <> 'system'"
@@ -37,3 +40,9 @@ def find_faults(figures: Figures, held: Figures, copies: int) -> list[str]:
     wrong = [f"{name}: {held[name]}, not {expected[name]}" for name in held if held[name] != expected[name]]
     counted = [f"{name}: {figures[name]}" for name in ("lost", "duplicates", "refused") if figures[name]]
     return [*wrong, *counted, *(f"closed: {why}" for why in figures["gone"]), *figures["refusals"]]
+
+
+def find_disturbances(cpu: dict[str, float]) -> list[str]:
+    """What else may have been measured: the generator's own limit, or a machine that does other work. In cores."""
+    limits = {"generator": BUSY, "others": DISTURBED}
+    return [f"{name}: {cpu[name]:.2f} cores" for name, limit in limits.items() if cpu.get(name, 0.0) > limit]

@@ -8,7 +8,17 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["SERVER_CORE", "SIDE_CORE", "cpu_seconds", "describe", "descriptors", "pin", "resident_bytes", "tree"]
+__all__ = [
+    "SERVER_CORE",
+    "SIDE_CORE",
+    "busy_seconds",
+    "cpu_seconds",
+    "describe",
+    "descriptors",
+    "pin",
+    "resident_bytes",
+    "tree",
+]
 
 SERVER_CORE, SIDE_CORE = 0, 1  # the server alone on the first; generator, PostgreSQL and Redis on the second
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds
@@ -37,6 +47,12 @@ def tree(root: int) -> list[int]:
 def cpu_seconds(pids: Iterable[int]) -> float:
     """User and system time of these processes and of the children they have outlived."""
     return sum(sum(map(int, _stat(pid)[11:15])) for pid in pids if _stat(pid)) * TICK
+
+
+def busy_seconds() -> float:
+    """Processor time that the whole machine has used, whoever used it: all but idle and waiting for a disk."""
+    times = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return (sum(times) - times[3] - times[4]) * TICK
 
 
 def _stat(pid: int) -> list[str]:

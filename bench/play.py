@@ -19,11 +19,12 @@ LONGEST_SECONDS = 300.0  # for one job: the longest there is waits 120 s for a c
 
 
 class Probe:
-    """Reads what the server and its neighbours have used; two readings make the figures of what lies between."""
+    """Reads what everybody has used; two readings make the figures of what lies between."""
 
-    def __init__(self, stage: Stage, server: int) -> None:
+    def __init__(self, stage: Stage, server: int, generator: int) -> None:
         self.stage = stage
         self.server = server
+        self.generator = generator
         self.readings: dict[str, Figures] = {}
 
     def read(self, mark: Figures) -> None:
@@ -31,12 +32,17 @@ class Probe:
         pids = machine.tree(self.server)
         self.readings[mark["mark"]] = mark | {
             "at": time.perf_counter(),
-            "cpu": self.stage.cpu() | {"server": machine.cpu_seconds(pids)},
+            "cpu": self._cpu(pids),
             "rss": machine.resident_bytes(pids),
             "descriptors": machine.descriptors(pids),
             "commits": self.stage.commits(),
             "statements": self.stage.logged_statements(),
         }
+
+    def _cpu(self, server: list[int]) -> dict[str, float]:
+        known = {"server": machine.cpu_seconds(server), "generator": machine.cpu_seconds([self.generator])}
+        known |= self.stage.cpu()
+        return known | {"others": machine.busy_seconds() - sum(known.values())}
 
     def figures(self) -> Figures:
         """What the marks `begin` and `end`, or `empty` and `full`, tell."""
@@ -63,11 +69,11 @@ class Probe:
 
 def play(stage: Stage, server: int, job: Figures) -> Figures:
     """Run the job to its end and return its figures, with those of the probe. Raises RuntimeError if it fails."""
-    probe = Probe(stage, server)
     command = [sys.executable, "-m", "bench.generator"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
         limit = threading.Timer(LONGEST_SECONDS, generator.kill)
         limit.start()
+        probe = Probe(stage, server, generator.pid)
         try:
             figures = _converse(generator, probe, job)
         finally:

@@ -50,9 +50,8 @@ def per_second(name: str, job: str = "load") -> Callable[[Figures], float]:
 
 
 def _shares(job: str) -> list[Cell]:
-    names = ("server", "postgres", "redis")
-    shares = [Cell(f"… {name}, cores", at(job, "cpu", name), digits=2, more=None) for name in names]
-    return [*shares, Cell("… generator, cores", at(job, "generator_cpu"), digits=2, more=None)]
+    names = ("server", "postgres", "redis", "generator", "others")
+    return [Cell(f"… {name}, cores", at(job, "cpu", name), digits=2, more=None) for name in names]
 
 
 def _latencies(job: str, what: str) -> list[Cell]:
@@ -126,7 +125,7 @@ ROWS = {
                 Cell("… users never seen before", at("come", "first_per_second"), "/s", 0, more=True),
                 *[Cell(f"… handshake {s}", at("come", "handshake", s), "ms", 1) for s in ("p50", "p99")],
                 Cell("… server CPU per accept", at("come", "server_us"), "µs", 0),
-                Cell("… generator, cores", at("come", "generator_cpu"), digits=2, more=None),
+                Cell("… generator, cores", at("come", "cpu", "generator"), digits=2, more=None),
             ],
             {"users": 1_000},
         ),
@@ -159,7 +158,7 @@ ROWS = {
                 Cell("… their p50", at("beside", "ack", "p50"), "ms", 2),
                 Cell("… unanswered after 10 s", at("beside", "unanswered"), digits=0),
                 Cell("… the flooder's, acked", at("beside", "flood", "per_second"), "msg/s", 0, more=None),
-                Cell("… generator, cores", at("beside", "generator_cpu"), digits=2, more=None),
+                Cell("… generator, cores", at("beside", "cpu", "generator"), digits=2, more=None),
             ],
             SHORT,
         ),

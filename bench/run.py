@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench import machine  # noqa: E402
-from bench.check import find_faults, stored  # noqa: E402
+from bench.check import find_disturbances, find_faults, stored  # noqa: E402
 from bench.contestants import CONTESTANTS, SECRET, Contestant, on_stage  # noqa: E402
 from bench.play import Figures, play  # noqa: E402
 from bench.rows import ROWS, Row  # noqa: E402
@@ -24,7 +24,6 @@ from bench.table import render  # noqa: E402
 DEFAULT = "us,p1b,p1,flask"
 TO_BEAT = "p1b"
 Results = dict[tuple[str, str], list[Figures]]  # the rounds' figures, by row and contestant
-BUSY = 0.8  # cores; a generator beyond it may be what is measured
 
 
 def main() -> None:
@@ -55,7 +54,8 @@ def play_round(stage: Stage, row: Row, contestants: list[Contestant], quick: boo
         try:
             figures = play_row(stage, row, contestant, quick)
         except (RuntimeError, subprocess.CalledProcessError) as error:
-            print(f"{row.name}, {contestant.name}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+            notes = getattr(error, "__notes__", ())
+            print(f"{row.name}, {contestant.name}: {error}", *notes, sep="\n", file=sys.stderr)
         else:
             results.setdefault((row.name, contestant.name), []).append(figures)
 
@@ -82,8 +82,7 @@ def play_row(stage: Stage, row: Row, contestant: Contestant, quick: bool) -> Fig
             figures[name] = play(stage, pid, job)
             stage.log_statements(False)
         faults = find_faults(figures[name], stored(stage, contestant.wire), row.copies) if row.copies else []
-        if figures[name].get("generator_cpu", 0) > BUSY:
-            faults.append(f"the generator used {figures[name]['generator_cpu']:.2f} of a core")
+        faults += find_disturbances(figures[name].get("cpu", {}))
         for fault in faults or figures[name]["gone"]:
             print(f"{row.name}/{name}, {contestant.name}: {fault}", file=sys.stderr)
     return figures

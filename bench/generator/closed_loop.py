@@ -54,11 +54,11 @@ def _drive(crowd: Crowd, ledger: Ledger, senders: list[Client], job: Job) -> dic
     _pump(crowd, ledger, job.warm_up)
     ledger.restart()
     mark("begin")
-    cpu, began = time.process_time(), time.perf_counter()
+    began = time.perf_counter()
     _pump(crowd, ledger, job.seconds)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    seconds = time.perf_counter() - began
     mark("end", messages=ledger.finished)
-    figures = ledger.figures(seconds) | {"generator_cpu": cpu / seconds}
+    figures = ledger.figures(seconds)
     ledger.sending = False
     _pump(crowd, ledger, DRAIN_SECONDS)
     return figures | ledger.faults()

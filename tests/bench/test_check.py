@@ -1,6 +1,6 @@
 import pytest
 
-from bench.check import find_faults
+from bench.check import find_disturbances, find_faults
 
 CLEAN = {"acked": 10, "lost": 0, "duplicates": 0, "refused": 0, "refusals": [], "gone": []}
 
@@ -18,3 +18,9 @@ def test_what_the_database_should_not_hold_is_a_fault(held: dict[str, int]) -> N
 @pytest.mark.parametrize("name", ["lost", "duplicates", "refused"])
 def test_what_went_wrong_on_the_way_is_a_fault(name: str) -> None:
     assert find_faults(CLEAN | {name: 3}, {"rows": 10}, copies=1) == [f"{name}: 3"]
+
+
+def test_a_busy_generator_and_a_busy_machine_are_told() -> None:
+    assert find_disturbances({"generator": 0.5, "others": 0.1, "server": 1.0}) == []
+    assert len(find_disturbances({"generator": 0.9, "others": 1.1})) == 2
+    assert find_disturbances({}) == []
