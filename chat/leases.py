@@ -58,6 +58,7 @@ class Leases:
         self._number = 0  # the highest seen, so that a wiped Redis does not begin below it
         self._joined = False
         self._beat_at = 0.0
+        self._sweeps = False  # until nothing is left to sweep
         self._pause = 0.0  # before the next try, while Redis is away
         self._wake = Signal()
         self._stopping = False
@@ -140,7 +141,9 @@ class Leases:
             self._ended.set()
 
     def _rest(self) -> float:
-        return 0.0 if self._noted() else max(0.0, self._beat_at - self._clock())
+        if self._noted() or self._sweeps or not self._joined:
+            return 0.0
+        return max(0.0, self._beat_at - self._clock())
 
     def _noted(self) -> bool:
         many_told = len(self._told) >= AT_ONCE  # a few wait for the next beat
@@ -161,20 +164,20 @@ class Leases:
         if not self._joined and not self._join():
             return
         now = self._clock()
-        sweeps = now >= self._beat_at
-        if sweeps:
+        if now >= self._beat_at:
+            self._beat_at = now + self._lengths.beat
+            self._sweeps = True
             self._look_back(now)
         notes, more = self._take(), None
         try:
-            more = self._call(notes.operations(now), most=AT_ONCE if sweeps else 0)
+            more = self._call(notes.operations(now), most=AT_ONCE if self._sweeps else 0)
         finally:
             if more is None:
                 self._put_back(notes)
         self._joined = more is not None
         if more is not None:
+            self._sweeps = self._sweeps and more
             self._brought(notes)
-        if sweeps and more is False:
-            self._beat_at = now + self._lengths.beat
 
     def _join(self) -> bool:
         """Say all that Redis knew of this process. False: it forgot again meanwhile. Raises RedisError."""
@@ -207,8 +210,9 @@ class Leases:
 
     def _look_back(self, now: float) -> None:
         """Find the sessions whose leases are to be renewed, and forget those that left long ago."""
+        renewal = self._lengths.renewal
         for name, lease in self._held.items():
-            if lease.heard - lease.renewed >= self._lengths.renewal and lease.written:
+            if lease.heard - lease.renewed >= renewal and lease.written:
                 self._renewing[name] = lease
         kept = now - self._lengths.grace - TOLD_SECONDS
         while self._gone and next(iter(self._gone.values())).at < kept:
