@@ -15,6 +15,7 @@ import orjson
 __all__ = ["Cursor"]
 
 LONGEST = 4_096  # bytes; a cursor stands in a URL
+LARGEST = 2**53  # numbers are below; as microseconds that is the year 2255
 RECENT = 40  # conversations named with what was handed over of them
 
 
@@ -46,7 +47,14 @@ class Cursor(NamedTuple):
             generation, epoch, n, time_us, session_id, triples = orjson.loads(
                 urlsafe_b64decode(text + "=" * (-len(text) % 4))
             )
-            seen = {int(conversation): (int(change), int(seq)) for conversation, change, seq in triples}
-            return cls(str(generation), str(epoch), int(n), int(time_us), str(session_id), seen)
-        except (ValueError, TypeError, OverflowError, binascii.Error):
+            seen = {_number(conversation): (_number(change), _number(seq)) for conversation, change, seq in triples}
+            return cls(str(generation), str(epoch), _number(n), _number(time_us), str(session_id), seen)
+        except (ValueError, TypeError, binascii.Error):
             return None
+
+
+def _number(value: object) -> int:
+    """Return a number that Redis and the database can be asked with. Raises ValueError: a client may send anything."""
+    if type(value) is not int or not 0 <= value < LARGEST:
+        raise ValueError(value)
+    return value
