@@ -91,6 +91,8 @@ class Sessions:
 
     def received(self, session: Session, payload: bytes) -> None:
         """Take a frame of a client. What is no command is answered, and the connection kept."""
+        if session.state is State.CLOSED:
+            return
         try:
             command = native.decode(payload)
         except ChatError as error:

@@ -14,10 +14,11 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class FrameError(Exception):
-    """The peer broke the rules; the connection ends for this reason."""
+    """The peer broke the rules; the connection ends for this reason, after the messages that were complete `before`."""
 
     def __init__(self, reason: CloseReason):
         self.reason = reason
+        self.before: list[tuple[int, bytes]] = []
         super().__init__(reason.code)
 
 
@@ -44,6 +45,15 @@ class FrameReader:
         if self._rest:
             data = self._rest + data
         found: list[tuple[int, bytes]] = []
+        try:
+            self._rest = data[self._read(data, found) :]
+        except FrameError as error:
+            error.before = found
+            raise
+        return found
+
+    def _read(self, data: bytes, found: list[tuple[int, bytes]]) -> int:
+        """Add the messages that are complete to `found`; return the place behind the last whole frame."""
         place = 0
         while (head := self._head(data, place)) is not None:
             payload = _unmasked(data, head.start, head.end)
@@ -56,8 +66,7 @@ class FrameReader:
                 whole = self._joined(head, payload)
                 if whole is not None:
                     found.append((TEXT, whole))
-        self._rest = data[place:]
-        return found
+        return place
 
     def _head(self, data: bytes, place: int) -> _Head | None:
         """Return where the frame at `place` lies, or None while it is not all there."""
@@ -93,8 +102,9 @@ class FrameReader:
             raise FrameError(CloseReason.PROTOCOL)
         if self._fragments is None:
             self._fragments = []
-        self._fragments.append(payload)
-        self._size += len(payload)
+        if payload:  # empty ones would have no bound
+            self._fragments.append(payload)
+            self._size += len(payload)
         if not head.fin:
             return None
         whole = b"".join(self._fragments)

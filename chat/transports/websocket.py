@@ -40,22 +40,27 @@ class WebSocket(Stream):
 
     def received(self, data: bytes) -> None:
         """Take frames of the client."""
+        broken = None
         try:
-            for opcode, payload in self._reader.feed(data):
-                if opcode == TEXT:
-                    self.node.received(self.session, payload)
-                else:
-                    self._control(opcode, payload)
+            messages = self._reader.feed(data)
         except FrameError as error:
-            self.node.end(self.session, error.reason)
+            messages, broken = error.before, error.reason
+        for opcode, payload in messages:
+            if opcode == TEXT:
+                self.node.received(self.session, payload)
+            else:
+                self._control(opcode, payload)
+        if broken is not None:
+            self.node.end(self.session, broken)
 
     def _control(self, opcode: int, payload: bytes) -> None:
-        if opcode == PING:
+        if self.closing:  # behind our close frame nothing more is said
+            if opcode == CLOSE:
+                self.end()
+        elif opcode == PING:
             self._put(frame(payload, PONG))
         elif opcode == PONG:
             self.node.proved(self.session)
-        elif opcode == CLOSE and self.closing:
-            self.end()
         elif opcode == CLOSE:
             self._put(frame(payload[:2], CLOSE))
             self.flush()
