@@ -78,14 +78,15 @@ BEGIN
                max(greatest(read_seq, CASE WHEN r IS NULL THEN last_seq + nth ELSE least(r, last_seq) END)) AS up_to
         FROM numbered WHERE verdict = 0 GROUP BY c, s ORDER BY c, s
     ), positioned AS (
+        -- The member may read further in between: the row's own values (m) count, not those looked at above.
         UPDATE memberships m
-        SET read_seq = r.up_to, delivered_seq = greatest(m.delivered_seq, r.up_to),
-            read_count = CASE WHEN r.up_to = r.read_seq THEN r.read_count
+        SET read_seq = greatest(m.read_seq, r.up_to), delivered_seq = greatest(m.delivered_seq, r.up_to),
+            read_count = CASE WHEN r.up_to <= m.read_seq THEN m.read_count
                               WHEN r.up_to > r.last_seq THEN r.last_count + r.up_to - r.last_seq
                               ELSE coalesce((SELECT e.count FROM entries e WHERE e.conversation_id = r.c AND e.seq = r.up_to), r.read_count) END,
-            own_count = (SELECT count(*) FROM unnest(r.own) o WHERE o > r.up_to)
+            own_count = (SELECT count(*) FROM unnest(r.own) o WHERE o > greatest(m.read_seq, r.up_to))
                       + CASE WHEN r.up_to > r.last_seq THEN 0
-                             WHEN r.up_to = r.read_seq THEN r.own_count
+                             WHEN r.up_to <= m.read_seq THEN m.own_count
                              ELSE (SELECT count(*) FROM entries e WHERE e.conversation_id = r.c AND e.seq > r.up_to
                                    AND e.sender_id = r.s AND e.type <> 'system') END,
             moved_at = stamp

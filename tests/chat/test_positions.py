@@ -2,6 +2,7 @@
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -467,6 +468,24 @@ def test_two_processes_leave_what_the_database_says_after_any_order_of_positions
     for user in people:
         numbers = sorted(event.change for event in scene.told if event.name == "unread" and event.target == user)
         assert numbers == list(range(1, scene.change(user) + 1)), "no change without its event, none twice"
+
+
+def test_a_message_that_says_less_is_read_than_was_read_meanwhile_takes_nothing_back(world):
+    ann, bob = world.person(), world.person()
+    for _ in range(10):
+        place = world.send_to(bob, ann)
+    with ThreadPoolExecutor(1) as thread:
+        with world.engine.begin() as connection:
+            items = [{"c": world.number(place), "u": bob.user_id, "d": None, "r": 8}]
+            connection.execute(text("SELECT chat_positions_1(:items)"), {"items": orjson.dumps(items).decode()})
+            sending = thread.submit(world.send, place, bob, read_seq=3)
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_1%'"
+            wait_until(lambda: world.rows(waiting))
+        sending.result()
+    values = {"c": world.number(place), "u": bob.user_id}
+    (row,) = world.rows("SELECT * FROM memberships WHERE conversation_id = :c AND user_id = :u", **values)
+    assert (row.read_seq, row.read_count, row.own_count) == (8, 8, 1)
+    assert world.rows(SUBTRACTED, **values) == world.rows(UNREAD, **values) == [(2,)]
 
 
 @pytest.fixture
