@@ -27,7 +27,7 @@ __all__ = ["Positions"]
 
 SQL = "SELECT chat_positions_1($1::json)"
 QUEUE = 20_000  # positions of a kind that wait; beyond, reads are refused, and `delivered` comes with the next evidence
-BATCH = 1_000  # positions of one call: some 20 ms of the database, for which the next reader waits
+BATCH = 250  # positions of one call: some 5 ms, for which the next reader waits, and who writes in these conversations
 DELIVERED_SECONDS = 1.5  # in which delivered positions gather: with the call itself they are written within 2 s
 BUSY_SECONDS = 0.01  # before a row that somebody had locked is tried again: a batch of messages takes 2 ms
 GIVE_UP = 10.0  # seconds until a read is answered `unavailable`; it is written all the same once the database is back
