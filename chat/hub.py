@@ -6,6 +6,7 @@ first.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from chat.frames import CONVERSATION, USER, Event
@@ -180,9 +181,8 @@ class Hub:
         """Return the events that were offered and not delivered yet."""
         for audience in [audience for audience in self.holding if not (audience.gate.early or audience.early)]:
             self.holding.discard(audience)
-        return [
-            event for audience in self.holding for event in [*audience.gate.early.values(), *(audience.early or ())]
-        ]
+        held = [[*audience.gate.early.values(), *(audience.early or ())] for audience in self.holding]
+        return [*chain.from_iterable(held), *self._kept]
 
     def _offer_to_conversation(self, event: Event) -> None:
         audience = self.audiences.get(event.target) or self._arrival(event)
