@@ -8,13 +8,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from hashlib import sha256
+from threading import BoundedSemaphore
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import gevent
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from gevent.lock import BoundedSemaphore
 from redis import Redis
 from sqlalchemy import Engine
 

@@ -25,6 +25,7 @@ __all__ = ["Admitted", "Sessions"]
 
 PROTOCOL = "chat.v1"
 CATCHING = 64  # sessions that catch up at a time; more than the database answers at once
+MAKING = 3             # logins of a host application's tokens made at a time: the database connections are for others, too
 TAKEN_SECONDS = 30.0  # for a client to take what it was handed
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 CARRY_ON = 1.0  # seconds after which a client may come back when there were too many
@@ -45,6 +46,7 @@ class Sessions:
     def __init__(self, node: Any):
         self._node = node
         self._catching = BoundedSemaphore(CATCHING)
+        self._making = BoundedSemaphore(MAKING)
         self._limit = node.config["SESSIONS_PER_USER"]
         self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
         self._per_address: dict[str, int] = {}
@@ -155,6 +157,7 @@ class Sessions:
         if sum(1 for other in user.sessions if other.state is not State.CLOSED) > self._limit:
             self.end(session, CloseReason.TOO_MANY)
             return
+        node.directory.learn(session.caller.user_id, session.caller.public_id)  # else presence would ask the database
         node.presence.enter(session.caller.user_id, session.id)
         node.sessions_opened += 1
         given = session.cursor
@@ -182,9 +185,10 @@ class Sessions:
 
     def _make_login(self, session: Session, token: str) -> None:
         try:
-            caller = self._node.auth.authenticate(token)
-        except ChatError:
-            self.end(session, CloseReason.BAD_TOKEN)
+            with self._making:
+                caller = self._node.auth.authenticate(token)
+        except ChatError as error:
+            self.end(session, CloseReason.BAD_TOKEN if error.code.status < 500 else CloseReason.INTERNAL)
         else:
             self._ask(session, Admitted(caller.public_id, caller.login_id))
         self._node.hub.flush()

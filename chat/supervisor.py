@@ -46,9 +46,9 @@ class Told(BaseException):
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the server until it is told to end. Exits with 0 then, with 1 if it cannot start or cannot go on."""
-    supervisor = Supervisor(_options(argv))
+    options = _options(argv)
     try:
-        supervisor.run()
+        Supervisor(options).run()
     except (StartError, DataDirError, ServerError, GiveUpError) as error:
         _say(str(error))
         sys.exit(1)
@@ -183,7 +183,9 @@ class Supervisor:
             "beat": ["--pidfile="],
         }[role]
         argv = [sys.executable, "-m", "celery", "-q", "-A", "tasks.worker", role, "--loglevel=WARNING", *flags]
-        return Child(f"Celery's {role}", Program(argv, environ=self._environ))
+        # SIGTERM would wait for tasks however long they take; this puts back into the queue what takes too long.
+        stop = signal.SIGQUIT if role == "worker" else signal.SIGTERM
+        return Child(f"Celery's {role}", Program(argv, environ=self._environ, stop=stop))
 
     # Keeping it running.
 

@@ -4,11 +4,13 @@ The algorithm is never taken on the token's word: HS256 goes with JWT_SECRET and
 only with the algorithms of its own kind. So a public key can never be used as an HS256 secret, and `none` is nothing.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
+from time import time
 from typing import Any
 
 import jwt
@@ -23,6 +25,8 @@ ISSUER = "chat"
 OURS = "lid"  # the claim that only our own tokens have: the login's number
 SECRET_ALGORITHM = "HS256"  # noqa: S105 - no secret
 TOKEN_CHARACTERS = 8_192  # the longest header line that common proxies let through
+KNOWN = 20_000  # tokens that were verified lately; about 12 MB
+KNOWN_SECONDS = 300.0  # half of what a host's keys are kept
 LONGEST = timedelta(days=3_650)  # a host's token without an end in sight still has one for us
 UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, KeyError, RecursionError)
 
@@ -46,6 +50,7 @@ class Tokens:
         self._config = config
         self._secret: str = config["JWT_SECRET"]
         self._keys = KeySet(config["JWT_PUBLIC_KEY"], config["JWT_JWKS_URL"])
+        self._known: OrderedDict[str, tuple[Claims, float]] = OrderedDict()
 
     def make(self, public_id: str, login_id: int, life: timedelta) -> str:
         """Return a token of ours for this login."""
@@ -54,7 +59,20 @@ class Tokens:
         return jwt.encode(claims, self._secret, algorithm=SECRET_ALGORITHM)
 
     def read(self, token: str) -> Claims:
-        """Return the claims of a token whose signature and times hold. Raises ChatError bad_token for all others."""
+        """Return the claims of a token whose signature and times hold. Raises ChatError bad_token for all others.
+
+        A token that was found good is not verified again for some minutes: whoever comes back brings the same.
+        """
+        known = self._known.get(token)
+        if known is not None and known[1] > time():
+            return known[0]
+        claims = self._read(token)
+        if len(self._known) >= KNOWN:
+            self._known.popitem(last=False)
+        self._known[token] = (claims, min(time() + KNOWN_SECONDS, claims.expires_at.timestamp()))
+        return claims
+
+    def _read(self, token: str) -> Claims:
         if len(token) > TOKEN_CHARACTERS or not token.isascii():
             raise ChatError("bad_token")
         try:

@@ -40,10 +40,6 @@ class ServerSentEvents(Stream):
         super().__init__(node, sock)
         self._asked = False
 
-    def greet(self, head: bytes) -> None:
-        """Answer the request."""
-        self._put(head)
-
     def received(self, data: bytes) -> None:
         """A client has nothing to say here."""
 

@@ -46,6 +46,10 @@ class Stream:
         ) if sock.family != socket.AF_UNIX else None
         self._reads = get_hub().loop.io(sock.fileno(), READ)
 
+    def greet(self, head: bytes) -> None:
+        """Answer the request that the stream began with."""
+        self._put(head)
+
     def start(self, early: bytes) -> None:
         """Begin to read; `early` came with the upgrade already."""
         self._reads.start(self._readable)

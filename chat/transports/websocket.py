@@ -96,18 +96,14 @@ class Upgrade:
     def __init__(self, environ: dict[str, Any], **_: Any):
         self.environ = environ
 
-    def answer(self) -> tuple[Any, bytes]:
-        """Answer 101 on the detached socket; return it, and what the client sent behind its request."""
+    def detach(self) -> tuple[Any, bytes, bytes]:
+        """Take the socket; return it, what the client sent behind its request, and what answers the handshake."""
         sock, early = self.environ["chat.detach"]()
         offered = [name.strip() for name in self.environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
         chosen = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if SUBPROTOCOL in offered else ""
         key = accept_key(self.environ["HTTP_SEC_WEBSOCKET_KEY"])
-        head = f"{SWITCHING}Sec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
-        try:
-            sock.send(head.encode())  # a new connection's buffer holds it
-        except OSError:
-            early = b""  # the first read meets the end, too
-        return sock, early
+        head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
+        return sock, early, head.encode()
 
     def close(self, *_: Any) -> None:
         """flask-sock calls this when the view is over; the connection lives on."""
@@ -129,9 +125,12 @@ def mount(app: Flask) -> None:
         node = current_app.extensions["chat.node"]
         admitted = node.admit(request.headers, request.cookies, request.args)
         address = request.remote_addr or ""
-        raw, early = upgrade.answer()
+        raw, early, answer = upgrade.detach()
         carrier = WebSocket(node, raw)
         carrier.session = Session(node.session_id(), carrier, time.monotonic())
+        carrier.greet(answer)
+        if admitted is None:
+            carrier.flush()  # else it goes out with `hello`, a moment later
         node.open(carrier.session, admitted, request.args.get("cursor", ""), address)
         carrier.start(early)
 

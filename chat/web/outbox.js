@@ -10,6 +10,7 @@ import { draftKey } from './store.js';
 
 const MOST = 200; // messages waiting; beyond, the person is told instead of being led on
 const STORED_AS = 'chat.outbox';
+const HALF = /\p{Surrogate}/gu; // half an emoji, cut by an input method: no server takes it
 
 export class Outbox {
   #busy = new Set(); // keys with a send in flight, or told to wait
@@ -22,7 +23,8 @@ export class Outbox {
   /** Take a text for a conversation (or for a person, before there is one). Returns false when too many wait. */
   post({ conversation, toUser, content }) {
     if (this.store.pending.length >= MOST) return false;
-    const message = { localId: newLocalId(), content, createdAt: new Date().toISOString(), error: null };
+    const whole = content.replace(HALF, '\uFFFD');
+    const message = { localId: newLocalId(), content: whole, createdAt: new Date().toISOString(), error: null };
     const place = conversation
       ? { key: conversation.id, conversationId: conversation.id }
       : { key: draftKey(toUser), toUser };
