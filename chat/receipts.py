@@ -12,8 +12,8 @@ from chat.frames import USER, Event
 
 __all__ = ["Receipt", "Receipts"]
 
-EVERY = 1.0     # seconds between two receipts of one member in one conversation: faster than anybody looks
-KEPT = 20_000   # receipts remembered for their second; beyond it they are told unmerged. About 10 MB
+EVERY = 1.0  # seconds between two receipts of one member in one conversation: faster than anybody looks
+KEPT = 20_000  # receipts remembered for their second; beyond it they are told unmerged. About 10 MB
 
 
 class Receipt:

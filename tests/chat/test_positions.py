@@ -115,9 +115,7 @@ class Scene:
         return made
 
     def events(self, name, user=None):
-        return [
-            orjson.loads(event.raw) for event in self.told if event.name == name and user in (None, event.target)
-        ]
+        return [orjson.loads(event.raw) for event in self.told if event.name == name and user in (None, event.target)]
 
     @contextmanager
     def locked(self, sql, **values):
