@@ -48,7 +48,7 @@ __all__ = [
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
-SESSION = "Chat-Session"  # header: the session that gets the answer, and not the event too (a page on long-poll names its own)
+SESSION = "Chat-Session"  # header: the session that gets the answer, and not the event too (a page on long-poll)
 SESSION_CHARACTERS = 64
 KEY_CHARACTERS = 64  # an Idempotency-Key is a UUID or the like
 BODYLESS = {"GET", "HEAD", "DELETE"}

@@ -44,7 +44,8 @@ def test_pictures_have_addresses_of_the_web_or_of_this_server(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["javascript:alert(1)", "data:image/png,", "//evil.example/x", "/\\evil", "https://a b", "x.png", "https://\n", ""]
+    "text",
+    ["javascript:alert(1)", "data:image/png,", "//evil.example/x", "/\\evil", "https://a b", "x.png", "https://\n", ""],
 )
 def test_anything_else_is_no_address(text):
     assert not is_address(text)

@@ -45,7 +45,9 @@ def test_names_that_could_pose_as_others_are_refused(world, name):
 def test_an_id_that_a_host_application_took_is_passed_over(world):
     last = register(world, fresh()).user_id
     for number in range(last + 1, last + 4):
-        world.sql("INSERT INTO users (public_id, name) OVERRIDING SYSTEM VALUE VALUES (:id, 'host')", id=f"u{number + 3}")
+        world.sql(
+            "INSERT INTO users (public_id, name) OVERRIDING SYSTEM VALUE VALUES (:id, 'host')", id=f"u{number + 3}"
+        )
     made = register(world, fresh())
     assert world.rows("SELECT count(*) FROM users WHERE public_id = :id", id=made.public_id) == [(1,)]
 

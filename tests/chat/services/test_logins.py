@@ -115,7 +115,10 @@ def test_logins_are_listed_and_each_can_be_ended(world):
     one, other = device(world, of), device(world, of)
     me = caller(world, one)
     listed = world.do(logins.listed, me)
-    assert [(login["id"], login["current"]) for login in listed] == [(str(other.login_id), False), (str(one.login_id), True)]
+    assert [(login["id"], login["current"]) for login in listed] == [
+        (str(other.login_id), False),
+        (str(one.login_id), True),
+    ]
     assert world.do(logins.end_login, of.user_id, other.login_id)
     assert not world.do(logins.end_login, of.user_id, other.login_id)
     assert [login["id"] for login in world.do(logins.listed, me)] == [str(one.login_id)]
@@ -132,7 +135,9 @@ def test_beyond_a_hundred_logins_the_one_used_longest_ago_gives_way(world, monke
     of = account(world)
     opened = [device(world, of) for _ in range(3)]
     for age, login in enumerate(opened):
-        world.sql("UPDATE logins SET used_at = now() - :age * interval '1 day' WHERE id = :id", age=age, id=login.login_id)
+        world.sql(
+            "UPDATE logins SET used_at = now() - :age * interval '1 day' WHERE id = :id", age=age, id=login.login_id
+        )
     device(world, of)
     assert refusal(caller, world, opened[2]) == "bad_token"
     assert caller(world, opened[0])
@@ -143,7 +148,9 @@ def test_a_login_is_noted_as_used_once_an_hour(world):
     caller(world, login)
     world.sql("UPDATE logins SET used_at = now() - interval '2 hours' WHERE id = :id", id=login.login_id)
     caller(world, login)
-    assert world.rows("SELECT now() - used_at < interval '1 minute' FROM logins WHERE id = :id", id=login.login_id) == [(True,)]
+    assert world.rows("SELECT now() - used_at < interval '1 minute' FROM logins WHERE id = :id", id=login.login_id) == [
+        (True,)
+    ]
 
 
 def test_a_hosts_token_makes_no_other_tokens(world):
@@ -219,5 +226,3 @@ def test_unused_tickets_do_not_pile_up(world, monkeypatch):
     for _ in range(4):
         ticket_of(world, login)
     assert world.rows("SELECT count(*) FROM tickets WHERE expires_at < now()") == [(0,)]
-
-

@@ -63,11 +63,19 @@ def test_pages_follow_each_other_without_hole_or_double(world, tag):
 
 def test_a_search_uses_an_index(world):
     for number in range(3_000):
-        world.sql("INSERT INTO users (public_id, name, name_key) VALUES (:id, 'x', :key)", id=f"many{next(NUMBERS)}", key=f"many{number}")
+        world.sql(
+            "INSERT INTO users (public_id, name, name_key) VALUES (:id, 'x', :key)",
+            id=f"many{next(NUMBERS)}",
+            key=f"many{number}",
+        )
     world.sql("ANALYZE users")
-    plan = "\n".join(row[0] for row in world.rows(
-        "EXPLAIN SELECT * FROM users WHERE listed AND (name_key LIKE 'many77%' OR username_key LIKE 'many77%') ORDER BY name_key, id LIMIT 51"
-    ))
+    plan = "\n".join(
+        row[0]
+        for row in world.rows(
+            "EXPLAIN SELECT * FROM users WHERE listed AND (name_key LIKE 'many77%' OR username_key LIKE 'many77%')"
+            " ORDER BY name_key, id LIMIT 51"
+        )
+    )
     assert "Seq Scan" not in plan, plan
 
 
