@@ -1,4 +1,5 @@
-"""The duties of the Celery worker, one module each; `worker` is its entry and finds the others by their being here.
+"""The duties of the Celery worker, one module each. `worker` is its entry and finds them by their being here; `queue`
+is what it shares with those who enqueue.
 
 Nothing here may import gevent: a patched parent's pool takes tasks and never answers. A duty is idempotent, is enqueued
 by name after a commit, and can be found again from the database when the broker is lost.

@@ -12,71 +12,43 @@ import signal
 import socket
 import time
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
-from kombu import Exchange, Queue
 
 import tasks
 from chat import config
 from chat.child import tie_to_parent
+from tasks.queue import TASK_SECONDS, connect
 
-__all__ = ["HEARTBEAT_KEY", "broker_url", "celery", "heartbeat"]
+__all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
 
 HEARTBEAT_KEY = "celery:heartbeat"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
-QUEUE = "chat"
-TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
-BROKER_DATABASE = 1  # of Redis, where its address names no other; the chat's keys are in 0
 
 
-def broker_url(settings: dict[str, Any]) -> str:
-    """Return the broker's address as kombu spells it: CELERY_BROKER_URL, or the database after REDIS_URL's."""
-    given: str = settings["CELERY_BROKER_URL"]
-    if given:
-        return given
-    parts = urlsplit(str(settings["REDIS_URL"]))
-    if parts.scheme == "unix":
-        return f"redis+socket://{parts.path}?virtual_host={BROKER_DATABASE}"
-    return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}"))
-
-
-def _celery(settings: dict[str, Any]) -> Celery:
-    duties = [f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__) if module.name != "worker"]
-    app = Celery("chat", broker=broker_url(settings), include=duties)
+def _worker(settings: Mapping[str, Any]) -> Celery:
+    duties = [f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__)]
+    app = connect(settings, include=[name for name in duties if name not in (__name__, "tasks.queue")])
     app.conf.update(
-        # The nameless direct exchange needs no binding in Redis, so FLUSHALL has none to lose.
-        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],
-        task_default_queue=QUEUE,
-        task_default_exchange="",
-        task_default_routing_key=QUEUE,
-        task_ignore_result=True,  # nobody waits for a result: what a task found out is in the database
         # A task leaves the queue once it is done, not once it is taken: another worker does those of a killed one.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_time_limit=TASK_SECONDS,
         task_soft_time_limit=TASK_SECONDS - 30,
-        broker_transport_options={
-            "visibility_timeout": 2 * TASK_SECONDS,  # until a killed worker's tasks are given out again
-            "socket_keepalive": True,
-            "socket_connect_timeout": 5,
-            "health_check_interval": 10,
-        },
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: the broker may be away for longer than we can guess
         worker_cancel_long_running_tasks_on_connection_loss=True,  # they will be given out again, so this one must end
         worker_prefetch_multiplier=1,  # tasks are long beside the round trip that fetches one
         worker_enable_remote_control=False,  # nobody uses it, and its queue is one more thing to lose with Redis
         worker_hijack_root_logger=False,
-        worker_soft_shutdown_timeout=5.0,  # seconds that tasks under way get when the worker is told to stop
-        worker_enable_soft_shutdown_on_idle=False,
-        timezone="UTC",
+        worker_soft_shutdown_timeout=5.0,  # seconds that tasks under way get when the worker is told to quit
         beat_schedule={
             "heartbeat": {
                 "task": "tasks.worker.heartbeat",
@@ -93,7 +65,7 @@ def _celery(settings: dict[str, Any]) -> Celery:
 # A container's only user is often root. What could hurt then is a pickle from the queue, and only JSON is taken.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 _settings = config.load()
-celery = _celery(_settings)
+celery = _worker(_settings)
 
 
 @cache

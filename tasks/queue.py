@@ -1,0 +1,75 @@
+"""The one queue between those who enqueue tasks, by name, and the worker that does them.
+
+Broker and queue are told here once, for both sides: where they differ, tasks vanish without a word.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from celery import Celery
+from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from chat import config
+
+__all__ = ["TASK_SECONDS", "broker_url", "connect", "send"]
+
+QUEUE = "chat"
+BROKER_DATABASE = 1  # of a Redis on a socket: the chat's keys are in 0
+TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
+
+_log = logging.getLogger(__name__)
+
+
+def broker_url(settings: Mapping[str, Any]) -> str:
+    """Return the broker's address as kombu spells it: CELERY_BROKER_URL, or the database after REDIS_URL's."""
+    given: str = settings["CELERY_BROKER_URL"]
+    if given:
+        return given
+    parts = urlsplit(str(settings["REDIS_URL"]))
+    if parts.scheme == "unix":
+        return f"redis+socket://{parts.path}?virtual_host={BROKER_DATABASE}"
+    return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}"))
+
+
+def connect(settings: Mapping[str, Any], **more: Any) -> Celery:
+    """Return a Celery that knows broker and queue; it connects when it is used. `more` goes to Celery."""
+    app = Celery("chat", broker=broker_url(settings), **more)
+    app.conf.update(
+        # The nameless direct exchange needs no binding in Redis, so FLUSHALL has none to lose.
+        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],
+        task_default_queue=QUEUE,
+        task_default_exchange="",
+        task_default_routing_key=QUEUE,
+        task_ignore_result=True,  # nobody waits for a result: what a task found out is in the database
+        # Whoever sends has committed already, and a person waits: a dead broker may cost a second, once.
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
+        broker_transport_options={
+            "visibility_timeout": 2 * TASK_SECONDS,  # until a killed worker's tasks are given out again
+            "socket_keepalive": True,
+            "socket_connect_timeout": 2,
+            "health_check_interval": 10,
+        },
+        timezone="UTC",
+    )
+    return app
+
+
+@cache
+def _sender() -> Celery:
+    app = connect(config.load(), set_as_current=False)
+    app.conf.broker_transport_options["socket_timeout"] = 2  # a worker waits for tasks, a sender for nothing
+    return app
+
+
+def send(task: str, arguments: tuple[Any, ...]) -> bool:
+    """Enqueue a task by name; tell whether the broker took it. If not, it is found again from the database."""
+    try:
+        _sender().send_task(task, arguments)
+    except OperationalError as error:
+        _log.warning("%s was not enqueued: %s", task, error)
+        return False
+    return True

@@ -1,0 +1,78 @@
+"""The queue as those see it who enqueue."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from chat.embedded_redis import Redis
+from tasks import queue
+
+
+@pytest.mark.parametrize(
+    ("given", "chat", "broker"),
+    [
+        ("amqp://rabbit//", "redis://host/0", "amqp://rabbit//"),
+        ("", "redis://host:6379/0", "redis://host:6379/1"),
+        ("", "redis://host", "redis://host/1"),
+        ("", "rediss://user:pass@host:6380/4?ssl_cert_reqs=none", "rediss://user:pass@host:6380/5?ssl_cert_reqs=none"),
+        ("", "unix:///a/redis.sock", "redis+socket:///a/redis.sock?virtual_host=1"),
+    ],
+)
+def test_the_broker_is_the_one_given_or_the_next_database(given: str, chat: str, broker: str) -> None:
+    assert queue.broker_url({"CELERY_BROKER_URL": given, "REDIS_URL": chat}) == broker
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    with Redis(tmp_path / "redis") as started:
+        monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nowhere/")
+        monkeypatch.setenv("JWT_SECRET", "s" * 32)
+        monkeypatch.setenv("REDIS_URL", started.url)
+        monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+        queue._sender.cache_clear()
+        yield started
+        queue._sender().close()
+        queue._sender.cache_clear()
+
+
+def waiting(server: Redis) -> int:
+    with redis.Redis.from_url(f"{server.url}?db=1") as client:
+        return client.llen("chat")
+
+
+def test_a_task_waits_in_the_one_queue_beside_the_keys_of_the_chat(server: Redis) -> None:
+    assert queue.send("tasks.some.duty", (1, "two"))
+    assert waiting(server) == 1
+    with redis.Redis.from_url(server.url) as client:
+        assert client.dbsize() == 0
+
+
+def test_flushall_takes_the_tasks_but_not_the_queue(server: Redis) -> None:
+    assert queue.send("tasks.some.duty", ())
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    assert queue.send("tasks.some.duty", ())
+    assert waiting(server) == 1
+
+
+def test_a_broker_that_hangs_costs_seconds_and_no_error(server: Redis) -> None:
+    os.kill(server.pid, signal.SIGSTOP)
+    start = time.monotonic()
+    assert not queue.send("tasks.some.duty", ())
+    assert time.monotonic() - start < 8
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def test_a_broker_that_is_away_costs_a_moment_and_no_error(server: Redis) -> None:
+    assert queue.send("tasks.some.duty", ())
+    server.kill()
+    start = time.monotonic()
+    assert not queue.send("tasks.some.duty", ())
+    assert time.monotonic() - start < 5
+    server.start()
+    assert queue.send("tasks.some.duty", ())
