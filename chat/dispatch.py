@@ -19,9 +19,10 @@ from chat.frames import Caller, Command
 from chat.hub import Hub
 from chat.limits import TokenBucket
 from chat.messages import Sent
+from chat.outgoing import Outgoing
 from chat.sending import Sending
 from chat.session import Session, State
-from chat.writer import Outgoing, Writer
+from chat.writer import Writer
 
 __all__ = ["POOL", "Dispatch"]
 

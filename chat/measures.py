@@ -5,7 +5,7 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
-from chat.writer import Outgoing
+from chat.outgoing import Outgoing
 
 __all__ = ["measure"]
 

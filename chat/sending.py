@@ -20,7 +20,7 @@ from chat.frames import Caller
 from chat.ids import parse_conversation
 from chat.message_types import message_types
 from chat.messages import Sent
-from chat.writer import Outgoing
+from chat.outgoing import Outgoing
 
 __all__ = ["Sending"]
 

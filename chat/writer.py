@@ -16,84 +16,23 @@ from gevent.event import Event as Signal
 
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Event
-from chat.ids import conversation_wire_id
 from chat.messages import Sent, message_json
+from chat.outgoing import Outgoing
 from chat.postgres import Lost, Refused, Statement
 
-__all__ = ["Outgoing", "Writer"]
+__all__ = ["Writer"]
 
 log = logging.getLogger(__name__)
 SQL = "SELECT chat_write_1($1::json, $2::boolean)"
 LANES = 2  # batches in flight: one is prepared and told while the database works on the other
+LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
 PATIENCE = 3  # times a conversation may be found locked before it is waited for
 PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
-TRANSIENT = {"40001", "40P01", "55P03"}
+AT_ONCE = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock_timeout, which has waited already
+DATA = {"22", "23", "54"}  # SQLSTATE classes that are a message's fault; anything else is the database's, and may pass
 STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN = range(7)
 REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user"}
-
-
-class Outgoing:
-    """A message on its way to the database. `done(answer)` is called once, with Sent or ChatError, and must not wait.
-
-    `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
-    message is not written, but a resend of an old one gets its answer.
-    """
-
-    __slots__ = (
-        "accepted",
-        "ask_only",
-        "body",
-        "busy",
-        "content",
-        "copies",
-        "digest",
-        "done",
-        "group",
-        "high",
-        "key",
-        "local_id",
-        "low",
-        "origin",
-        "read_seq",
-        "refusal",
-        "sender",
-        "sender_id",
-        "size",
-        "type",
-    )
-
-    def __init__(
-        self,
-        sender_id: int,
-        sender: str,
-        place: tuple[int, int, int],
-        local_id: str,
-        digest: int,
-        type: str,  # noqa: A002 (the field's name)
-        content: str,
-        body: str | None,
-        read_seq: int | None,
-        origin: str,
-        done: Callable[[Sent | ChatError], None],
-    ):
-        self.sender_id, self.sender = sender_id, sender
-        self.group, self.low, self.high = place
-        self.key = place
-        self.local_id, self.digest = local_id, digest
-        self.type, self.content, self.body = type, content, body
-        self.read_seq, self.origin, self.done = read_seq, origin, done
-        self.size = 200 + len(content) + len(body or "")
-        self.accepted = time.monotonic()
-        self.busy = 0
-        self.copies: list[Outgoing] | None = None
-        self.ask_only = False
-        self.refusal: ChatError | None = None
-
-    @property
-    def wire_id(self) -> str:
-        """The conversation's id on the wire."""
-        return conversation_wire_id(self.group, self.low or None, self.high or None)
 
 
 class Writer:
@@ -192,12 +131,14 @@ class Writer:
         while batch:
             try:
                 answer = statement.run(self._encoded(batch), b"t" if waiting else b"f")
-            except Refused as error:
-                if error.sqlstate not in TRANSIENT:
+            except (Refused, Lost) as error:
+                sqlstate = error.sqlstate if isinstance(error, Refused) else ""
+                if sqlstate[:2] in DATA:
                     return self._halve(statement, batch)
-            except Lost:
-                gevent.sleep(pause)
-                pause = min(pause * 2, 0.5)
+                if sqlstate not in AT_ONCE:
+                    log.warning("%d messages wait for the database: %s", len(batch), sqlstate or error)
+                    gevent.sleep(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 return self._finish(batch, orjson.loads(answer or b"[]"))
             batch = self._drop_overdue(batch)
@@ -249,7 +190,7 @@ class Writer:
         """Answer every message of a committed batch, tell the new ones, and return those found busy, in order."""
         events: list[Event] = []
         busy: list[Outgoing] = []
-        for row in rows:
+        for row in sorted(rows):  # by place: answers leave in the order in which the messages came
             message = batch[row[0]]
             verdict = row[1]
             if verdict == STORED:
@@ -263,7 +204,7 @@ class Writer:
                 self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))
         self.observe(batch)
         self._tell(events)
-        return sorted(busy, key=batch.index)
+        return busy
 
     def _stored(self, message: Outgoing, row: list[int]) -> Event:
         _, _, number, seq, change, stamp, version, _ = row

@@ -8,7 +8,7 @@ from chat.session import Session, State
 
 
 class Carrier:
-    """Keeps events, answers and endings. `sent` holds what was flushed; `owner` is the hub that is told of what waits."""
+    """Keeps events, answers and endings. `owner` is the hub that is told of what waits to be flushed."""
 
     kind = "fake"
 
@@ -60,7 +60,9 @@ class Carrier:
         return [event.change for event in self.events]
 
 
-def session_of(user_id: int, *, owner: Any = None, login: int = 1, now: float = 0.0, live: bool = True, provable: bool = True) -> Any:
+def session_of(
+    user_id: int, *, owner: Any = None, login: int = 1, now: float = 0.0, live: bool = True, provable: bool = True
+) -> Any:
     """Return a session of a user over such a carrier; live unless told otherwise."""
     carrier = Carrier(owner, provable=provable)
     name = f"s{id(carrier):x}"

@@ -47,7 +47,12 @@ def test_garbage_is_no_cursor_and_harms_nobody(text: str) -> None:
 def test_json_that_is_no_cursor_is_none_or_holds_numbers_that_can_be_asked_with(value: object) -> None:
     cursor = Cursor.decode(packed(value))
     if cursor is not None:
-        numbers = [cursor.n, cursor.time_us, *cursor.seen, *(number for pair in cursor.seen.values() for number in pair)]
+        numbers = [
+            cursor.n,
+            cursor.time_us,
+            *cursor.seen,
+            *(number for pair in cursor.seen.values() for number in pair),
+        ]
         assert all(type(number) is int and 0 <= number < LARGEST for number in numbers)
 
 

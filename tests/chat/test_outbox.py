@@ -32,7 +32,9 @@ def test_the_stream_is_the_frames_one_after_another_whatever_the_socket_takes(
 
 
 @given(st.data(), frames)
-def test_a_cut_keeps_the_rest_of_the_frame_that_was_begun_and_nothing_else(data: st.DataObject, given: list[bytes]) -> None:
+def test_a_cut_keeps_the_rest_of_the_frame_that_was_begun_and_nothing_else(
+    data: st.DataObject, given: list[bytes]
+) -> None:
     outbox, stream = Outbox(), b"".join(given)
     for frame in given:
         outbox.add(frame)
@@ -50,7 +52,9 @@ def test_a_cut_keeps_the_rest_of_the_frame_that_was_begun_and_nothing_else(data:
 
 
 @given(frames, st.integers(1, 200))
-def test_a_look_holds_whole_frames_and_no_more_than_asked_unless_the_first_is_larger(given: list[bytes], most: int) -> None:
+def test_a_look_holds_whole_frames_and_no_more_than_asked_unless_the_first_is_larger(
+    given: list[bytes], most: int
+) -> None:
     outbox = Outbox()
     for frame in given:
         outbox.add(frame)

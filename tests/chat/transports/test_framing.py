@@ -24,7 +24,9 @@ FIN = 0x80
 Message = tuple[int, bytes]
 
 
-def masked(payload: bytes, opcode: int = TEXT, fin: int = FIN, mask: bytes = b"\x01\x80\xff\x00", wide: int = 0) -> bytes:
+def masked(
+    payload: bytes, opcode: int = TEXT, fin: int = FIN, mask: bytes = b"\x01\x80\xff\x00", wide: int = 0
+) -> bytes:
     """Return a frame as a client sends it, octet by octet as the RFC says. `wide`: bytes of the length field at least."""
     size = len(payload)
     if size < 126 and not wide:
@@ -88,7 +90,14 @@ def test_octet_by_octet_is_enough(payloads: list[bytes]) -> None:
     assert read(stream, list(range(len(stream)))) == [(TEXT, payload) for payload in payloads]
 
 
-@given(st.binary(max_size=200), st.integers(0, 15), st.integers(0, 7), st.booleans(), st.integers(0, 9), st.integers(1, 300))
+@given(
+    st.binary(max_size=200),
+    st.integers(0, 15),
+    st.integers(0, 7),
+    st.booleans(),
+    st.integers(0, 9),
+    st.integers(1, 300),
+)
 def test_noise_ends_in_messages_or_a_reason_and_never_keeps_more_than_is_allowed(
     noise: bytes, opcode: int, reserved: int, masking: bool, length: int, most: int
 ) -> None:

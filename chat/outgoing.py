@@ -1,0 +1,73 @@
+"""A message between its sender and the database: checked, addressed, and on its way through the writer."""
+
+import time
+from collections.abc import Callable
+
+from chat.errors import ChatError
+from chat.ids import conversation_wire_id
+from chat.messages import Sent
+
+__all__ = ["Outgoing"]
+
+
+class Outgoing:
+    """A message on its way to the database. `done(answer)` is called once, with Sent or ChatError, and must not wait.
+
+    `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
+    message is not written, but a resend of an old one gets its answer.
+    """
+
+    __slots__ = (
+        "accepted",
+        "ask_only",
+        "body",
+        "busy",
+        "content",
+        "copies",
+        "digest",
+        "done",
+        "group",
+        "high",
+        "key",
+        "local_id",
+        "low",
+        "origin",
+        "read_seq",
+        "refusal",
+        "sender",
+        "sender_id",
+        "size",
+        "type",
+    )
+
+    def __init__(
+        self,
+        sender_id: int,
+        sender: str,
+        place: tuple[int, int, int],
+        local_id: str,
+        digest: int,
+        type: str,  # noqa: A002 (the field's name)
+        content: str,
+        body: str | None,
+        read_seq: int | None,
+        origin: str,
+        done: Callable[[Sent | ChatError], None],
+    ):
+        self.sender_id, self.sender = sender_id, sender
+        self.group, self.low, self.high = place
+        self.key = place
+        self.local_id, self.digest = local_id, digest
+        self.type, self.content, self.body = type, content, body
+        self.read_seq, self.origin, self.done = read_seq, origin, done
+        self.size = 200 + len(content) + len(body or "")
+        self.accepted = time.monotonic()
+        self.busy = 0
+        self.copies: list[Outgoing] | None = None
+        self.ask_only = False
+        self.refusal: ChatError | None = None
+
+    @property
+    def wire_id(self) -> str:
+        """The conversation's id on the wire."""
+        return conversation_wire_id(self.group, self.low or None, self.high or None)
