@@ -82,10 +82,12 @@ def settle(home: Path, account: Account | None) -> Path:
         if reachable(home.parent, account):
             home.mkdir(mode=0o700)
         else:
+            _sweep_refuge()
             # A random name, known by the link alone: whoever deletes the data directory gets an empty server next time.
             elsewhere = refuge() / f"{home.name}-{secrets.token_hex(6)}"
             elsewhere.mkdir(mode=0o700)
             home.symlink_to(elsewhere)
+            (elsewhere / "link").write_text(str(home.absolute()))
         _own(home, account)
     return home.resolve(strict=True)
 
@@ -96,6 +98,15 @@ def refuge() -> Path:
         REFUGE.mkdir(parents=True)
         REFUGE.chmod(0o755)  # whatever the umask
     return REFUGE
+
+
+def _sweep_refuge() -> None:
+    """Delete what is kept for places in the temporary folder that are gone: nobody will come back for it."""
+    for kept in refuge().glob("*/link"):
+        link = Path(kept.read_text())
+        temporary = link.is_relative_to(tempfile.gettempdir())
+        if temporary and not os.path.lexists(link) and not _left_behind(kept.parent / "data"):
+            shutil.rmtree(kept.parent)
 
 
 def _own(folder: Path, account: Account | None) -> None:

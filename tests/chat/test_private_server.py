@@ -82,6 +82,20 @@ def test_a_home_that_cannot_be_reached_is_a_link_and_no_mode_of_others_changes(o
     assert settle(closed / "home", NOBODY) != home
 
 
+def test_what_was_kept_for_a_temporary_place_goes_after_it(open_folder: Path, refuge: Path) -> None:
+    if not AS_ROOT:
+        return
+    homes = []
+    for number in range(3):
+        closed = open_folder / f"closed{number}"
+        closed.mkdir(mode=0o700)
+        homes.append(settle(closed / "home", NOBODY))
+        if number == 0:
+            (homes[0] / "link").write_text("/srv/not/temporary/and/not/mounted/now")
+        shutil.rmtree(open_folder / f"closed{number}")
+    assert [home.exists() for home in homes] == [True, False, True]
+
+
 def test_a_refuge_can_be_reached_whatever_the_umask(open_folder: Path, refuge: Path) -> None:
     before = os.umask(0o077)
     try:
