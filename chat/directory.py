@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from sqlalchemy import Engine, select, tuple_
+from sqlalchemy.exc import SQLAlchemyError
 
 from chat.errors import ChatError
 from chat.models import Conversation, User
@@ -27,12 +28,15 @@ class Directory:
         return self._number.get(public_id)
 
     def number(self, public_id: str) -> int:
-        """Return a user's number. Raises ChatError unknown_user."""
+        """Return a user's number. Raises ChatError: unknown_user, or overloaded if the database cannot be asked."""
         known = self._number.get(public_id)
         if known is not None:
             return known
-        with self._engine.connect() as connection:
-            found = connection.execute(select(User.id).where(User.public_id == public_id)).scalar()
+        try:
+            with self._engine.connect() as connection:
+                found = connection.execute(select(User.id).where(User.public_id == public_id)).scalar()
+        except SQLAlchemyError as error:
+            raise ChatError("overloaded", retry_after=1) from error
         if found is None:
             raise ChatError("unknown_user")
         self.learn(found, public_id)

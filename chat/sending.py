@@ -75,10 +75,10 @@ class Sending:
 
     def _loaded(self, data: dict[str, Any]) -> dict[str, Any]:
         try:
-            self._schema.load(data)
+            loaded = self._schema.load(data)
         except ValidationError as error:
             raise ChatError("invalid", details=error.messages) from error
-        return {name: value for name, value in data.items() if value is not None}
+        return {str(self._schema.fields[name].data_key): value for name, value in loaded.items() if value is not None}
 
     def _place(self, caller: Caller, data: Mapping[str, Any]) -> tuple[int, int, int]:
         """Return (group, low, high) of the conversation meant."""
@@ -97,25 +97,29 @@ class Sending:
         extras = {name: data[name] for name in EXTRAS if data.get(name) is not None}
         if not extras:
             return None
-        if len(orjson.dumps(extras.get("metadata"))) > self._metadata_bytes:
+        try:
+            size = len(orjson.dumps(extras.get("metadata")))
+        except TypeError as error:  # nested deeper than can be written again
+            raise ChatError("invalid", details={"metadata": ["Must not be nested so deep."]}) from error
+        if size > self._metadata_bytes:
             raise ChatError("invalid", details={"metadata": [f"Must have at most {self._metadata_bytes} bytes."]})
         return orjson.dumps(extras).decode()
 
 
 def _plain(data: Mapping[str, Any]) -> bool:
-    """Tell whether every field is one of the usual texts, short enough and without NUL; None is not."""
+    """Tell whether every field is one of the usual texts, not empty, short enough and without NUL; None is not."""
     for name, value in data.items():
         most = PLAIN.get(name)
         if (
             most is None
             or type(value) is not str
-            or len(value) > most
+            or not 0 < len(value) <= most
             or "\0" in value
             or (not value.isprintable() and name != "content")
         ):
             return False
     local_id = data.get("localId", "x")
-    return bool(local_id) and (local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"])
+    return local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"]
 
 
 def _digest(kind: str, content: str, body: str | None) -> int:
