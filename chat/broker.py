@@ -26,22 +26,22 @@ LONGEST_PAUSE = 2.0  # seconds between two attempts to subscribe
 
 
 class Batch:
-    """One published batch: whose it is, its number there, the epoch, the number before its first event, its lines."""
+    """One published batch: whose it is, its number there, the epoch, the number before its first event, how many, its lines."""
 
-    __slots__ = ("before", "epoch", "lines", "number", "process_id")
+    __slots__ = ("before", "count", "epoch", "lines", "number", "process_id")
 
     def __init__(self, payload: bytes):
         first, *self.lines = payload.split(b"\n")
-        version, epoch, process_id, number, before = first.decode().split(" ")
+        version, epoch, process_id, number, before, count = first.decode().split(" ")
         if version != FORMAT:
             raise ValueError(f"format {version}")
         self.epoch, self.process_id = epoch, process_id
-        self.number, self.before = int(number), int(before)
+        self.number, self.before, self.count = int(number), int(before), int(count)
 
     @property
     def last(self) -> int:
         """Number of the last event."""
-        return self.before + len(self.lines) // 2
+        return self.before + self.count
 
     def events(self) -> list[Event]:
         """Return the events, numbered."""

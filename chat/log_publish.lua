@@ -13,7 +13,9 @@ if not epoch then return {0, ''} end
 
 local count = (#ARGV - 6) / 4
 local before = redis.call('INCRBY', prefix .. 'event:n', count) - count
-local lines = {string.format('1 %s %s %s %.0f', epoch, ARGV[2], ARGV[3], before)}
+local lines = {string.format('1 %s %s %s %.0f %.0f', epoch, ARGV[2], ARGV[3], before, count)}
+-- Where nobody listens but the publisher, who knows the events, the numbers are all there is to tell.
+local heard = redis.call('PUBSUB', 'NUMSUB', prefix .. 'events')[2] > 1
 local logs = {}
 
 local function opened(name)
@@ -32,8 +34,10 @@ end
 for place = 7, #ARGV, 4 do
     local n = before + (place - 7) / 4 + 1
     local name, change, header, data = ARGV[place], tonumber(ARGV[place + 1]), ARGV[place + 2], ARGV[place + 3]
-    lines[#lines + 1] = header
-    lines[#lines + 1] = data
+    if heard then
+        lines[#lines + 1] = header
+        lines[#lines + 1] = data
+    end
     if name ~= '' then
         local log = opened(name)
         -- A change that comes late stands behind a hole that was already marked; readers before it ask the database.

@@ -42,6 +42,7 @@ from chat.positions import Positions
 from chat.postgres import SETTINGS
 from chat.presence import Presence
 from chat.pulse import Pulse
+from chat.schemas import refusal
 from chat.sending import Sending
 from chat.session import State
 from chat.sessions import Sessions
@@ -91,6 +92,7 @@ class Node:
         self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
         self.positions = Positions(config["DATABASE_URL"], self.tell)
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
+        verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
         self.dispatch = Dispatch(
             self.hub,
@@ -195,7 +197,7 @@ class Node:
         try:
             data = verb.schema().load(command.data)
         except ValidationError as error:
-            raise ChatError("invalid", details=error.messages) from error
+            raise refusal(error) from error
         if verb.direct:
             return verb.run(self, caller, data)
         return run_in_transaction(self.engine, self, partial(self._within, verb, caller, command, data))
