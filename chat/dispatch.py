@@ -6,7 +6,7 @@ until the writer has answered, and then runs in a pool of greenlets, one command
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +48,7 @@ class Dispatch:
         self._hub, self._writer, self._sending = hub, writer, sending
         self._execute, self._flood, self._bucket = execute, flood, bucket
         self._waiting: SimpleQueue[Session] = SimpleQueue()
+        self.refusals: Counter[str] = Counter()  # by code, for whoever measures
         self.loops = {f"commands {place}": self._run for place in range(POOL)}
 
     def take(self, session: Session, command: Command) -> None:
@@ -71,7 +72,9 @@ class Dispatch:
 
     def wake(self, session: Session) -> None:
         """Let a session's waiting commands run if it is their turn."""
-        if session.commands and not session.busy and not session.pending and session.state is not State.OPENING:
+        if session.state is State.CLOSED:
+            session.commands = None  # nobody is left to answer; waking it again and again would hold up everybody
+        elif session.commands and not session.busy and not session.pending and session.state is not State.OPENING:
             session.busy = True
             self._waiting.put(session)
 
@@ -90,15 +93,18 @@ class Dispatch:
         return not session.pending or (command.op == SEND and session.pending_conversation == _place(command))
 
     def _send(self, session: Session, command: Command) -> bool:
-        """Give a message to the writer, or answer why not. False: the refusal's turn has not come yet."""
+        """Give a message to the writer, or answer why not. False: the answer's turn has not come yet."""
 
         def done(answer: Sent | ChatError) -> None:
             session.pending -= 1
             self._answer(session, command.id, answer)
 
+        named = bool(command.data.get("localId"))
         try:
             message = self._sending.compose(session.caller, command.data, done)
-            self.check_flood(session.caller, message, bool(command.data.get("localId")))
+            if session.pending and named and self._writer.has(message):
+                return False  # a copy is answered with the first, which is ahead of what came in between
+            self.check_flood(session.caller, message, named)
         except ChatError as error:
             if session.pending:
                 return False
@@ -125,6 +131,8 @@ class Dispatch:
             message.ask_only = True
 
     def _answer(self, session: Session, number: Any, answer: Any) -> None:
+        if isinstance(answer, ChatError):
+            self.refusals[answer.code.name] += 1
         if session.state is not State.CLOSED and number is not None:
             if isinstance(answer, ChatError):
                 session.carrier.failure(number, answer)

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from functools import partial
+from functools import partial
 from typing import Any
 
 from chat.outgoing import Outgoing
@@ -40,5 +41,5 @@ def _by_carrier(node: Any) -> dict[str, int]:
     return dict(Counter(session.carrier.kind for session in node.hub.sessions.values()))
 
 
-def _observe(node: Any, batch: list[Outgoing]) -> None:
-    node.metrics.send_to_ack.observe_batch((message.accepted for message in batch), time.monotonic())
+def _observe(histogram: Histogram, batch: list[Outgoing]) -> None:
+    histogram.observe_batch((message.accepted for message in batch), time.monotonic())

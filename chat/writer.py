@@ -50,7 +50,8 @@ class Writer:
         self._wake = Signal()
         self.queued = 0
         self.queued_bytes = 0
-        self.observe: Callable[[list[Outgoing]], None] = lambda _: None
+        self.answered: Callable[[list[Outgoing]], None] = lambda _: None  # for whoever measures
+        self.delivered: Callable[[list[Outgoing]], None] = lambda _: None
         self.loops = {
             f"writer {lane}": lambda statement=statement: self._run(statement)
             for lane, statement in enumerate(self._statements)
@@ -71,6 +72,10 @@ class Writer:
         self.queued_bytes += message.size
         self._ready.append(message)
         self._wake.set()
+
+    def has(self, message: Outgoing) -> bool:
+        """Tell whether this message, or one under the same localId, is on its way already."""
+        return (*message.key, message.sender_id, message.local_id) in self._waiting
 
     def idle(self) -> bool:
         """Tell whether nothing waits and nothing is in flight."""
@@ -202,8 +207,9 @@ class Writer:
                 self._answer(message, self._known(message, row))
             else:
                 self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))
-        self.observe(batch)
+        self.answered(batch)
         self._tell(events)
+        self.delivered(batch)
         return busy
 
     def _stored(self, message: Outgoing, row: list[int]) -> Event:
