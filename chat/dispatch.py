@@ -72,9 +72,9 @@ class Dispatch:
 
     def wake(self, session: Session) -> None:
         """Let a session's waiting commands run if it is their turn."""
-        if session.state is State.CLOSED:
-            session.commands = None  # nobody is left to answer; waking it again and again would hold up everybody
-        elif session.commands and not session.busy and not session.pending and session.state is not State.OPENING:
+        if session.state is State.CLOSED and session.commands:
+            session.commands.clear()  # nobody is left to answer; woken again and again, it would hold up everybody
+        if session.commands and not session.busy and not session.pending and session.state is not State.OPENING:
             session.busy = True
             self._waiting.put(session)
 

@@ -3,9 +3,9 @@
 import time
 from collections import Counter
 from functools import partial
-from functools import partial
 from typing import Any
 
+from chat.metrics import Histogram
 from chat.outgoing import Outgoing
 
 __all__ = ["measure"]
