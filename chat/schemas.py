@@ -6,12 +6,13 @@ field's name. A verb's own schema stands beside the verb, in commands/; shapes o
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Range
 
+from chat.errors import ChatError
 from chat.paging import LIST_DEFAULT, LIST_MOST
 from chat.text import is_address, is_keepable, is_line
 
@@ -29,6 +30,7 @@ __all__ = [
     "WireId",
     "WireSchema",
     "camel",
+    "refusal",
 ]
 
 LARGEST = 2**63 - 1
@@ -39,6 +41,19 @@ def camel(name: str) -> str:
     """Return `member_ids` as `memberIds`."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def refusal(error: ValidationError) -> ChatError:
+    """Return what a schema refused as `invalid` with `details` {field: [sentences]}; `ids.0`: the first of `ids`."""
+    return ChatError("invalid", details=dict(_sentences("", error.messages)))
+
+
+def _sentences(place: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
+    if isinstance(messages, dict):
+        for name, inner in messages.items():
+            yield from _sentences(f"{place}.{name}" if place else str(name), inner)
+    else:
+        yield place, [str(message) for message in messages]
 
 
 class WireSchema(Schema):

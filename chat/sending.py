@@ -21,6 +21,7 @@ from chat.ids import parse_conversation
 from chat.message_types import message_types
 from chat.messages import Sent
 from chat.outgoing import Outgoing
+from chat.schemas import refusal
 
 __all__ = ["Sending"]
 
@@ -77,7 +78,7 @@ class Sending:
         try:
             loaded = self._schema.load(data)
         except ValidationError as error:
-            raise ChatError("invalid", details=error.messages) from error
+            raise refusal(error) from error
         return {str(self._schema.fields[name].data_key): value for name, value in loaded.items() if value is not None}
 
     def _place(self, caller: Caller, data: Mapping[str, Any]) -> tuple[int, int, int]:

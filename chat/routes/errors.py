@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from chat.errors import CODES, ChatError
 from chat.rest import node
+from chat.schemas import refusal
 from chat.text import line_of
 
 __all__ = ["blueprint", "error_response"]
@@ -46,11 +47,6 @@ def error_response(error: ChatError, status: int | None = None) -> Response:
     return Response(body, status or error.code.status, headers, mimetype="application/json")
 
 
-def as_chat_error(error: ValidationError) -> ChatError:
-    """Return what a schema refused, with `details` {field: [sentences]}."""
-    return ChatError("invalid", details=error.messages_dict)
-
-
 @blueprint.app_errorhandler(ChatError)
 def refused(error: ChatError) -> Response:
     """Answer a command that was refused."""
@@ -60,7 +56,7 @@ def refused(error: ChatError) -> Response:
 @blueprint.app_errorhandler(ValidationError)
 def not_valid(error: ValidationError) -> Response:
     """Answer data that its schema refused."""
-    return error_response(as_chat_error(error))
+    return error_response(refusal(error))
 
 
 @blueprint.app_errorhandler(HTTPException)

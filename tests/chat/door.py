@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from marshmallow import ValidationError
 from redis import Redis
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
@@ -15,6 +16,7 @@ from chat.config import load
 from chat.frames import Caller, Command, Event
 from chat.metrics import Metrics
 from chat.routes import blueprints
+from chat.schemas import refusal
 from chat.transaction import run_in_transaction
 
 SECRET = "a secret of the tests, 32 bytes long"
@@ -50,7 +52,10 @@ class Desk:
 
     def execute(self, caller: Caller, command: Command) -> Any:
         verb = verbs()[command.op]
-        data = verb.schema().load(command.data)
+        try:
+            data = verb.schema().load(command.data)
+        except ValidationError as error:
+            raise refusal(error) from error
         if verb.direct:
             return verb.run(self, caller, data)
         return run_in_transaction(self.engine, self, lambda tx: verb.run(tx, caller, data))

@@ -1,7 +1,20 @@
+import orjson
 import pytest
 from marshmallow import ValidationError, fields
 
-from chat.schemas import Address, CommaList, LocalId, Name, Password, Text, WholeNumber, WireId, WireSchema, camel
+from chat.schemas import (
+    Address,
+    CommaList,
+    LocalId,
+    Name,
+    Password,
+    Text,
+    WholeNumber,
+    WireId,
+    WireSchema,
+    camel,
+    refusal,
+)
 
 
 class Everything(WireSchema):
@@ -98,3 +111,13 @@ def test_odd_passwords_are_refused(value):
 def test_an_avatar_is_an_address_or_nothing():
     assert load(avatar=None) == {"avatar": None}
     assert "avatar" in refused(avatar="javascript:alert(1)")
+
+
+def test_a_refusal_tells_plain_data_by_field():
+    with pytest.raises(ValidationError) as caught:
+        load(memberIds=["a", 1.5], someNumber="x")
+    told = refusal(caught.value)
+    assert told.code.name == "invalid"
+    assert set(told.details) == {"memberIds.1", "someNumber"}
+    assert all(isinstance(sentence, str) for sentences in told.details.values() for sentence in sentences)
+    orjson.dumps(told.as_data())
