@@ -89,7 +89,7 @@ def _operation(book: SchemaBook, rule: Rule, operation: Operation, method: str) 
         "summary": operation.summary,
         "parameters": [_in_path(name) for name in variables],
         "responses": _responses(book, operation),
-        "security": [] if operation.public else [{"bearer": []}],
+        "security": [{"bearer": []}] if _needs_token(operation) else [],
     }
     if method in BODYLESS:
         document["parameters"] += _in_query(schema, written)
@@ -98,6 +98,11 @@ def _operation(book: SchemaBook, rule: Rule, operation: Operation, method: str) 
     if operation.verb:
         document["description"] = f"The command `{operation.verb}` over REST."
     return document
+
+
+def _needs_token(operation: Operation) -> bool:
+    """Tell whether a token is needed: a carrier guards itself, and says so by the error."""
+    return not operation.public or "not_authenticated" in operation.errors
 
 
 def _responses(book: SchemaBook, operation: Operation) -> dict[str, Any]:
