@@ -91,6 +91,7 @@ class Node:
         self.sessions = Sessions(self)
         self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
         self.positions = Positions(config["DATABASE_URL"], self.tell)
+        self.writer.passed = self.positions.passed
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])

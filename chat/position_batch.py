@@ -64,11 +64,12 @@ class Reading:
 class Batch:
     """The readings and the delivered positions of one call, by member."""
 
-    __slots__ = ("delivered", "readings")
+    __slots__ = ("delivered", "passed", "readings")
 
-    def __init__(self, readings: dict[Key, Reading], delivered: dict[Key, int]):
+    def __init__(self, readings: dict[Key, Reading], delivered: dict[Key, int], passed: dict[Key, int] | None = None):
         self.readings = readings
         self.delivered = delivered
+        self.passed = passed or {}  # read positions before members sent messages
 
     def __len__(self) -> int:
         return len(self._keys())
@@ -79,7 +80,7 @@ class Batch:
         for key in self._keys():
             reading = self.readings.get(key)
             read = None if reading is None else reading.seq
-            items.append({"c": key[0], "u": key[1], "d": self.delivered.get(key), "r": read})
+            items.append({"c": key[0], "u": key[1], "d": self.delivered.get(key), "r": read, "p": self.passed.get(key)})
         return orjson.dumps(items)
 
     def halves(self) -> "tuple[Batch, Batch]":
@@ -93,7 +94,8 @@ class Batch:
         return Batch(
             {key: reading for key, reading in self.readings.items() if key in wanted},
             {key: seq for key, seq in self.delivered.items() if key in wanted},
+            {key: seq for key, seq in self.passed.items() if key in wanted},
         )
 
     def _keys(self) -> list[Key]:
-        return sorted(self.readings.keys() | self.delivered.keys())
+        return sorted(self.readings.keys() | self.delivered.keys() | self.passed.keys())

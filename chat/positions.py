@@ -52,7 +52,8 @@ class Positions:
         self._clock = clock
         self._readings: dict[Key, Reading] = {}
         self._delivered: dict[Key, int] = {}
-        self._due = 0.0  # when what is in `_delivered` is to be written
+        self._passed: dict[Key, int] = {}  # read positions before members sent messages, whose authors are to be told
+        self._due = 0.0  # when what is in `_delivered` and `_passed` is to be written
         self._pause = 0.0  # before the next try, while the database is away or rows are busy
         self._most = BATCH
         self._receipts = Receipts(clock)
@@ -64,7 +65,7 @@ class Positions:
 
     def __len__(self) -> int:
         """Return how many positions wait."""
-        return len(self._readings) + len(self._delivered)
+        return len(self._readings) + len(self._delivered) + len(self._passed)
 
     def read(self, user_id: int, conversation_id: int, seq: int | None = None, origin: str = "") -> dict[str, Any]:
         """Move a member's read position up to `seq` (None: the last entry), and wait until it is committed.
@@ -101,6 +102,17 @@ class Positions:
         elif seq > known:
             self._delivered[key] = seq
 
+    def passed(self, user_id: int, conversation_id: int, read_seq: int) -> None:
+        """Note that a member sent a message, which read what stood there after `read_seq`: its authors are to be told."""
+        key = (conversation_id, user_id)
+        if key not in self._passed:
+            if len(self._passed) >= QUEUE:
+                del self._passed[next(iter(self._passed))]
+            self._wait_for_company()
+            self._passed[key] = read_seq
+        elif read_seq < self._passed[key]:
+            self._passed[key] = read_seq
+
     def stop(self) -> None:
         """Write what waits, and end the loop."""
         self._stopping = True
@@ -136,10 +148,14 @@ class Positions:
     def _first_delivered(self, key: Key, seq: int) -> None:
         if len(self._delivered) >= QUEUE:
             del self._delivered[next(iter(self._delivered))]
-        elif not self._delivered:
+        self._wait_for_company()
+        self._delivered[key] = min(seq, LAST)
+
+    def _wait_for_company(self) -> None:
+        """Begin to wait for more, if this is the first."""
+        if not self._delivered and not self._passed:
             self._due = self._clock() + DELIVERED_SECONDS
             self._wake.set()
-        self._delivered[key] = min(seq, LAST)
 
     def _run(self) -> None:
         self._ended.clear()
@@ -159,7 +175,7 @@ class Positions:
         """Return the seconds until there is something to do; None: until somebody comes."""
         if self._readings:
             return 0.0
-        rests = [self._receipts.rest(), max(0.0, self._due - self._clock()) if self._delivered else None]
+        rests = [self._receipts.rest(), max(0.0, self._due - self._clock()) if self._delivered or self._passed else None]
         return min((rest for rest in rests if rest is not None), default=None)
 
     def _step(self, now: float) -> None:
@@ -171,9 +187,10 @@ class Positions:
     def _take(self, now: float) -> Batch:
         """Return the next batch: the readings, and the delivered positions if their time has come."""
         readings = _oldest(self._readings, self._most)
-        delivered = self._delivered
-        if delivered and self._due <= now:
-            return Batch(readings, _oldest(delivered, max(self._most - len(readings), self._most // 2, 1)))
+        delivered, passed = self._delivered, self._passed
+        if (delivered or passed) and self._due <= now:
+            most = max(self._most - len(readings), self._most // 2, 1)
+            return Batch(readings, _oldest(delivered, most), _oldest(passed, most))
         return Batch(readings, {key: delivered.pop(key) for key in readings if key in delivered})
 
     def _put_back(self, batch: Batch) -> None:
@@ -181,6 +198,8 @@ class Positions:
             self._queue(key, reading)
         for key, seq in batch.delivered.items():
             self.delivered(key[1], key[0], seq)
+        for key, seq in batch.passed.items():
+            self.passed(key[1], key[0], seq)
 
     def _flush(self, batch: Batch) -> None:
         if not batch:

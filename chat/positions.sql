@@ -1,6 +1,7 @@
 -- Positions of members, coalesced: one call, in autocommit, moves what can be moved and says who must be told of it.
 --
--- items: [{"c": conversation, "u": user, "d": delivered up to or null, "r": read up to or null}, ...], each pair once.
+-- items: [{"c": conversation, "u": user, "d": delivered up to or null, "r": read up to or null, "p": read position before the
+-- member sent messages, which moved it, or null: the authors of what was passed over are still to be told}], each pair once.
 -- A seq beyond the last entry means the last entry; one that is not ahead, or not visible to the member, moves nothing.
 --
 -- Answers {"rows": [[c, u, low, high, read_seq, unread, whether it was read further, receipt's read seq, receipt's delivered
@@ -21,18 +22,20 @@ DECLARE
     us bigint[];
     ds bigint[];
     rs bigint[];
+    ps bigint[];
     readers bigint[];
     counted bigint[];
     uncounted bigint[] := '{}';
     busy json;
     answer text;
 BEGIN
-    SELECT array_agg(l.c), array_agg(l.u), array_agg(l.d), array_agg(l.r), array_agg(DISTINCT l.u) FILTER (WHERE l.r IS NOT NULL)
-    INTO cs, us, ds, rs, readers
+    SELECT array_agg(l.c), array_agg(l.u), array_agg(l.d), array_agg(l.r), array_agg(l.p),
+           array_agg(DISTINCT l.u) FILTER (WHERE l.r IS NOT NULL)
+    INTO cs, us, ds, rs, ps, readers
     FROM (
-        SELECT i.c, i.u, i.d, i.r FROM json_to_recordset(items) AS i(c bigint, u bigint, d bigint, r bigint)
+        SELECT i.c, i.u, i.d, i.r, i.p FROM json_to_recordset(items) AS i(c bigint, u bigint, d bigint, r bigint, p bigint)
         JOIN memberships m ON m.conversation_id = i.c AND m.user_id = i.u
-        WHERE m.left_seq IS NULL AND (i.r IS NOT NULL OR m.delivered_seq < i.d)
+        WHERE m.left_seq IS NULL AND (i.r IS NOT NULL OR i.p IS NOT NULL OR m.delivered_seq < i.d)
         ORDER BY i.c, i.u FOR NO KEY UPDATE OF m SKIP LOCKED) l;
 
     -- What moves a reader's position must also count as their change, so that row is had before anything is moved.
@@ -50,9 +53,9 @@ BEGIN
 
     IF json_array_length(items) > coalesce(cardinality(cs), 0) OR cardinality(uncounted) > 0 THEN
         SELECT json_agg(json_build_array(b.c, b.u)) INTO busy FROM (
-            SELECT i.c, i.u FROM json_to_recordset(items) AS i(c bigint, u bigint, d bigint, r bigint)
+            SELECT i.c, i.u FROM json_to_recordset(items) AS i(c bigint, u bigint, d bigint, r bigint, p bigint)
             JOIN memberships m ON m.conversation_id = i.c AND m.user_id = i.u
-            WHERE m.left_seq IS NULL AND (i.r IS NOT NULL OR m.delivered_seq < i.d)
+            WHERE m.left_seq IS NULL AND (i.r IS NOT NULL OR i.p IS NOT NULL OR m.delivered_seq < i.d)
             EXCEPT
             SELECT i.c, i.u FROM unnest(cs, us, rs) AS i(c, u, r) WHERE i.r IS NULL OR NOT i.u = ANY (uncounted)) b;
     END IF;
@@ -60,11 +63,12 @@ BEGIN
     WITH asked AS MATERIALIZED (
         SELECT i.c, i.u, i.r IS NOT NULL AS reads, k.low, k.high, m.read_seq, m.read_count, m.own_count, m.delivered_seq,
                h.last_seq, h.last_count, h.last_recalled_seq, h.first_count,
+               least(i.p, m.read_seq) AS told_from,
                CASE WHEN i.r > m.visible_from THEN greatest(m.read_seq, least(i.r, h.last_seq)) ELSE m.read_seq END AS read_to,
                CASE WHEN i.d > m.visible_from THEN greatest(m.delivered_seq, least(i.d, h.last_seq)) ELSE m.delivered_seq END AS got_to,
                k.low IS NOT NULL OR h.member_count <= read_told AS tells_read,
                k.low IS NOT NULL OR h.member_count <= delivered_told AS tells_delivered
-        FROM unnest(cs, us, ds, rs) AS i(c, u, d, r)
+        FROM unnest(cs, us, ds, rs, ps) AS i(c, u, d, r, p)
         JOIN memberships m ON m.conversation_id = i.c AND m.user_id = i.u
         -- LIMIT keeps the planner from looking members up by the conversation alone: 1,000 of one group were a million then.
         CROSS JOIN LATERAL (SELECT * FROM conversation_heads WHERE conversation_id = i.c LIMIT 1) h
@@ -94,7 +98,7 @@ BEGIN
         FROM (SELECT u, count(*) AS k FROM moving WHERE read_to > read_seq GROUP BY u) n
         WHERE h.user_id = n.u RETURNING h.user_id, h.change
     ), passed AS (
-        SELECT n.*, CASE WHEN tells_read AND read_to > read_seq THEN read_to END AS told_read,
+        SELECT n.*, CASE WHEN tells_read AND read_to > told_from THEN read_to END AS told_read,
                CASE WHEN tells_delivered AND delivered_to > delivered_seq THEN delivered_to END AS told_delivered
         FROM moving n
     ), told AS (
@@ -106,7 +110,7 @@ BEGIN
                 SELECT DISTINCT l.sender_id FROM (
                     SELECT e.sender_id FROM entries e
                     WHERE e.conversation_id = p.c AND e.sender_id <> p.u
-                      AND e.seq > CASE WHEN told_read IS NULL THEN delivered_seq ELSE read_seq END
+                      AND e.seq > CASE WHEN told_read IS NULL THEN delivered_seq ELSE told_from END
                       AND e.seq <= coalesce(told_delivered, told_read)
                       AND (e.seq <= told_read OR told_delivered IS NOT NULL AND e.seq > delivered_seq)
                     ORDER BY e.seq DESC LIMIT looked_at) l) s

@@ -50,6 +50,8 @@ class Writer:
         self._wake = Signal()
         self.queued = 0
         self.queued_bytes = 0
+        # (user, conversation, read_seq before): who sends has read what was there, and its authors are to hear of it.
+        self.passed: Callable[[int, int, int], None] = lambda *_: None
         self.answered: Callable[[list[Outgoing]], None] = lambda _: None  # for whoever measures
         self.delivered: Callable[[list[Outgoing]], None] = lambda _: None
         self.loops = {
@@ -213,7 +215,9 @@ class Writer:
         return busy
 
     def _stored(self, message: Outgoing, row: list[int]) -> Event:
-        _, _, number, seq, change, stamp, version, _ = row
+        _, _, number, seq, change, stamp, version, _, read_seq = row
+        if read_seq < seq - 1:
+            self.passed(message.sender_id, number, read_seq)
         private = not message.group
         if private:
             self._learn((message.low, message.high), number)
@@ -245,7 +249,7 @@ class Writer:
         )
 
     def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
-        _, _, number, seq, change, stamp, _, digest = row
+        _, _, number, seq, change, stamp, _, digest, _ = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
         return Sent(

@@ -6,7 +6,8 @@
 -- Messages of one conversation stand in their order. waiting: wait for locked conversations (up to lock_timeout) instead of
 -- answering busy.
 --
--- Answers [[o, verdict, conversation, seq, change, microseconds, members_version, digest], ...], where verdict is 0 stored,
+-- Answers [[o, verdict, conversation, seq, change, microseconds, members_version, digest, how far the sender had read], ...],
+-- where verdict is 0 stored,
 -- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known.
 --
 -- The lock is a statement of its own: what follows must see what the lock's last holder committed.
@@ -96,7 +97,7 @@ BEGIN
                coalesce(known_change, change + nth, 0),
                (extract(epoch FROM coalesce(known_at, greatest(stamp, last_at + interval '1 microsecond')
                    + (nth - 1) * interval '1 microsecond', stamp)) * 1000000)::bigint,
-               coalesce(members_version, 0), coalesce(known_digest, 0)) || ']', ',') || ']'
+               coalesce(members_version, 0), coalesce(known_digest, 0), coalesce(read_seq, 0)) || ']', ',') || ']'
     INTO answer FROM numbered;
     RETURN answer;
 END $$;

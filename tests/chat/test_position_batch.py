@@ -18,12 +18,13 @@ def reading(seq, origin="s1"):
 
 
 def test_a_batch_names_every_member_once_in_the_order_of_the_locks():
-    batch = Batch({(2, 9): reading(4), (1, 3): reading(None)}, {(2, 9): 7, (1, 1): 5})
-    assert len(batch) == 3
+    batch = Batch({(2, 9): reading(4), (1, 3): reading(None)}, {(2, 9): 7, (1, 1): 5}, {(3, 1): 2})
+    assert len(batch) == 4
     assert orjson.loads(batch.encoded()) == [
-        {"c": 1, "u": 1, "d": 5, "r": None},
-        {"c": 1, "u": 3, "d": None, "r": LAST},
-        {"c": 2, "u": 9, "d": 7, "r": 4},
+        {"c": 1, "u": 1, "d": 5, "r": None, "p": None},
+        {"c": 1, "u": 3, "d": None, "r": LAST, "p": None},
+        {"c": 2, "u": 9, "d": 7, "r": 4, "p": None},
+        {"c": 3, "u": 1, "d": None, "r": None, "p": 2},
     ]
 
 

@@ -296,6 +296,20 @@ def test_receipts_go_to_the_authors_of_what_was_passed_over_and_to_nobody_else(s
     assert len(scene.events("receipt")) == 2, "Ann was told about hers already"
 
 
+def test_who_sends_has_read_what_was_there_and_its_authors_hear_of_it(scene, monkeypatch):
+    monkeypatch.setattr(chat.positions, "DELIVERED_SECONDS", 0.05)
+    ann, bob, eve = scene.people(3)
+    group = scene.conversation(ann, bob, eve)
+    scene.say(group, eve)
+    scene.say(group, ann, entries=2)
+    scene.say(group, bob)
+    scene.ask("UPDATE memberships SET read_seq = 4, delivered_seq = 4 WHERE user_id = :u", u=bob)  # as the writer does with bob's message
+    scene.positions().passed(bob, group, 1)
+    wait_until(lambda: scene.events("receipt", ann))
+    data = {"conversationId": f"g{group}", "userId": scene.name(bob), "readSeq": 4}
+    assert scene.events("receipt") == [data], "Eve was told about hers before"
+
+
 def test_delivered_alone_is_told_without_a_read_position(scene, pair, monkeypatch):
     monkeypatch.setattr(chat.positions, "DELIVERED_SECONDS", 0.0)
     ann, bob, conversation = pair
