@@ -172,13 +172,17 @@ def _body() -> dict[str, Any]:
 
 
 def _raw_body() -> bytes:
-    request.max_content_length = current_app.config["FRAME_BYTES"]
+    most = current_app.config["FRAME_BYTES"]
+    request.max_content_length = most + 1  # of a body without a length just so much is read, and nothing is said of it
     try:
-        return request.get_data(cache=True)
+        raw = request.get_data(cache=True)
     except RequestEntityTooLarge as error:
         raise ChatError("too_large") from error
     except ClientDisconnected as error:
         raise ChatError("invalid", "The body ended early.") from error
+    if len(raw) > most:
+        raise ChatError("too_large")
+    return raw
 
 
 def idempotency_key() -> str:

@@ -1,6 +1,7 @@
 import logging
 
 import pytest
+import requests
 from flask import Blueprint, Flask, abort, redirect
 from marshmallow import ValidationError
 
@@ -161,3 +162,14 @@ def test_odd_idempotency_keys_are_invalid(ann, key):
 def test_refusals_are_counted_by_code(app, client):
     client.get("/nowhere")
     assert app.extensions["chat.node"].metrics.errors["not_found"] == 1
+
+
+def test_too_much_without_a_length_is_told_too(deployment):
+    def chunks():
+        yield b'{"username": "a", "password": "b"}'
+        for _ in range(20):
+            yield b" " * 8_192
+
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(f"{deployment.url}/api/v1/auth/login", data=chunks(), headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
