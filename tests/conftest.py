@@ -1,11 +1,17 @@
-"""Servers of this test run: private PostgreSQL and Redis from the wheels (or those that CHAT_TEST_… name), one deployment."""
+"""Servers of this test run: one deployment with a private PostgreSQL and Redis from the wheels."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.deployment import Deployment
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out, loudly, the tests whose programs this machine lacks."""
+    config.pluginmanager.register(programs)
 
 
 @pytest.fixture(scope="session")
