@@ -109,7 +109,7 @@ ROWS = {
             "idle",
             {"hold": {"kind": "idle", "users": 9_000}},
             [
-                Cell("idle WebSocket at 9,000, RSS", lambda f: f["hold"]["bytes_each"] / 1000, "kB", 2),
+                Cell("idle WebSocket, RSS each (of 9,000)", lambda f: f["hold"]["bytes_each"] / 1000, "kB", 2),
                 Cell("… descriptors each", at("hold", "descriptors_each"), digits=3),
                 Cell("… accepted while filling", at("hold", "per_second"), "/s", 0, more=True),
                 Cell("… RSS with 20 connections", lambda f: f["hold"]["empty_rss"] / 1e6, "MB", 0),

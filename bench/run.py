@@ -43,7 +43,8 @@ def main() -> None:
         about = stage.describe()
     labels = {contestant.name: contestant.label for contestant in contestants}
     print(render(rows, labels, results, TO_BEAT))
-    print("\n" + "\n".join(f"- {line}" for line in about))
+    notes = ["a quick run: shorter, and with fewer users than the labels say"] if options.quick else []
+    print("\n" + "\n".join(f"- {line}" for line in [*about, *notes]))
     if options.json:
         options.json.write_text(json.dumps([[*key, value] for key, value in results.items()], indent=1))
 
