@@ -21,14 +21,13 @@ from chat.limits import TokenBucket
 from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.sending import Sending
-from chat.session import Session, State
+from chat.session import UNANSWERED, Session, State
 from chat.writer import Writer
 
 __all__ = ["POOL", "Dispatch"]
 
 logger = logging.getLogger(__name__)
 POOL = 16  # greenlets that run commands which may wait; three for each pooled database connection
-UNANSWERED = 32  # commands of a session at which it is no longer read: one flooder took 90 % without
 CALM = 16  # at which it is read again
 SEND = "message.send"
 

@@ -12,8 +12,9 @@ from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Caller, Command, Event
 
-__all__ = ["HELD", "Carrier", "Session", "State"]
+__all__ = ["HELD", "UNANSWERED", "Carrier", "Session", "State"]
 
+UNANSWERED = 32  # commands of a session at which it is no longer read: one flooder took 90 % without
 HELD = 512  # live events kept while a session catches up; beyond, it reads on instead
 
 

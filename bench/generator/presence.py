@@ -13,6 +13,7 @@ __all__ = ["run_presence"]
 TURN_SECONDS = 1.3  # between two changes that one watcher hears of: ours are merged for a second
 CHANGE_SECONDS = 15.0  # longest wait for a change that the server was told of
 KILLED_SECONDS = 40.0  # the same for a connection that ended without a word
+SETTLED_SECONDS = 6.0  # after its start a server of ours takes nobody for gone for a lease, 5 s
 SILENT_SECONDS = 120.0  # the same for one that only fell silent
 
 
@@ -53,7 +54,7 @@ def run_presence(job: Job) -> dict[str, Any]:
     crowd.open(watchers + movers)
     _acquaint(crowd, watchers, movers)
     watch = Watch(crowd, {mover.user: watcher for mover, watcher in zip(movers, watchers, strict=True)})
-    watch.settle(0)
+    _idle(watch, time.perf_counter() + SETTLED_SECONDS)
     left, came = _come_and_go(watch, movers, job.cycles)
     figures = {"left": summarise(left), "came": summarise(came), "expected": job.users * job.cycles}
     figures["killed"] = _vanish(watch, movers, crowd.cut, KILLED_SECONDS)

@@ -4,6 +4,7 @@ While the outbox is empty the bytes of a flush go to the socket in one call; the
 ends when the outbox is empty. Past the bound the client is cut off: it can resume.
 """
 
+import logging
 import socket
 import time
 from typing import Any
@@ -14,10 +15,11 @@ from gevent import get_hub
 from chat.errors import ChatError, CloseReason
 from chat.frames import Event
 from chat.outbox import Outbox
-from chat.session import Session, State
+from chat.session import UNANSWERED, Session, State
 
 __all__ = ["Stream"]
 
+logger = logging.getLogger(__name__)
 READ = 1
 WRITE = 2
 READ_BYTES = 16_384
@@ -29,7 +31,7 @@ USER_TIMEOUT_MS = 30_000  # unacknowledged bytes end the connection after this: 
 class Stream:
     """A carrier over a raw, non-blocking socket. Subclasses say how an event, an answer and a farewell look."""
 
-    __slots__ = ("_outbox", "_pending", "_reads", "_sock", "_writes", "closing", "node", "session")
+    __slots__ = ("_outbox", "_owed", "_pending", "_reads", "_sock", "_writes", "closing", "node", "session")
 
     kind = "stream"
 
@@ -39,6 +41,7 @@ class Stream:
         self._sock = sock
         self._pending: list[bytes] | None = None
         self._outbox: Outbox | None = None
+        self._owed = 0  # bytes of replies taken since everything was last sent: asked for, so no sign of a slow client
         self._writes: Any = None
         self.closing = False
         sock.setsockopt(
@@ -54,8 +57,7 @@ class Stream:
         """Begin to read; `early` came with the upgrade already."""
         self._reads.start(self._readable)
         if early:
-            self.received(early)
-            self.node.hub.flush()
+            self._take(early)
 
     def received(self, data: bytes) -> None:
         """Take bytes of the client."""
@@ -91,8 +93,8 @@ class Stream:
         self._reads.stop()
 
     def resume(self) -> None:
-        """Read commands again."""
-        if not self.closing and not self._reads.active:
+        """Read commands again, unless the client still has to read what it asked for."""
+        if not self.closing and not self._reads.active and self.outbox_bytes <= self.node.config["OUTBOX_BYTES"]:
             self._reads.start(self._readable)
 
     def flush(self) -> None:
@@ -166,7 +168,9 @@ class Stream:
         except OSError:
             self._lose()
             return
-        if taken < len(data):
+        if taken == len(data):
+            self._owed = 0
+        else:
             outbox = self._outbox = Outbox()
             for chunk in pending:
                 outbox.add(chunk)
@@ -190,8 +194,11 @@ class Stream:
         self._writes.start(self._writable)
 
     def _bound(self, outbox: Outbox) -> None:
-        if outbox.size > self.node.config["OUTBOX_BYTES"] and not self.closing:
+        most = self.node.config["OUTBOX_BYTES"]
+        if outbox.size - self._owed > most and not self.closing:
             self.node.end(self.session, CloseReason.SLOW)
+        elif outbox.size > most and not self.closing:
+            self._reads.stop()  # whoever asks for more than they read gets nothing more to ask for
         elif self.node.hub.backlog > self.node.config["OUTBOX_TOTAL_BYTES"]:
             longest = max(self.node.hub.slow, key=lambda carrier: carrier.outbox_bytes)
             self.node.end(longest.session, CloseReason.SLOW)
@@ -213,6 +220,9 @@ class Stream:
             self._writes.stop()
             self.node.hub.slow.discard(self)
             self._outbox = None
+            self._owed = 0
+            if self.session.unanswered < UNANSWERED:
+                self.resume()
 
     def _readable(self) -> None:
         try:
@@ -225,8 +235,16 @@ class Stream:
             self._lose()
         elif not self.closing or self.kind == "websocket":
             self.session.heard = time.monotonic()
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Have bytes understood; a fault of ours ends the session, for gevent would stop watching the socket silently."""
+        try:
             self.received(data)
-            self.node.hub.flush()
+        except Exception:
+            logger.exception("what a client sent failed on our side")
+            self.node.end(self.session, CloseReason.INTERNAL)
+        self.node.hub.flush()
 
     def _lose(self) -> None:
         """The client is gone without a word."""

@@ -23,6 +23,7 @@ __all__ = ["WebSocket", "mount"]
 
 SUBPROTOCOL = "chat.v1"
 VERSION = "13"
+CLEAN = (b"", (1000).to_bytes(2, "big"))  # how a client says that it leaves; 1001 is a page that is perhaps reloaded
 SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
@@ -64,7 +65,9 @@ class WebSocket(Stream):
         elif opcode == CLOSE:
             self._put(frame(payload[:2], CLOSE))
             self.flush()
-            self.node.end(self.session, CloseReason.LEFT)
+            self.closing = True  # nothing may follow a close frame, no farewell and no second one
+            left = payload[:2] in CLEAN
+            self.node.end(self.session, CloseReason.LEFT if left else CloseReason.LOST)
             self.end()
 
     def encode(self, event: Event) -> bytes:
@@ -73,7 +76,9 @@ class WebSocket(Stream):
 
     def reply(self, number: Any, data: bytes) -> None:
         """Take the answer to a command."""
-        self._put(frame(native.encode_reply(number, data)))
+        answer = frame(native.encode_reply(number, data))
+        self._owed += len(answer)
+        self._put(answer)
 
     def failure(self, number: Any, error: ChatError) -> None:
         """Take the refusal of a command."""
