@@ -8,11 +8,18 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from chat.answers import MessageSchema
-from chat.commands import Verb, verbs
+from chat.commands import verbs
 from chat.openapi import OneErrorSchema, SchemaBook
 from chat.schemas import PersonSchema, WireSchema
 
 __all__ = ["EVENTS", "asyncapi"]
+
+
+class AuthSchema(WireSchema):
+    """The first frame of a socket that came without token or ticket, within ten seconds."""
+
+    token = fields.String(required=True)
+    cursor = fields.String()
 
 
 class HelloSchema(WireSchema):
@@ -114,7 +121,8 @@ def asyncapi() -> dict[str, Any]:
     """Return the AsyncAPI document."""
     book = SchemaBook("Chat server", "")
     channel = _ref("channels", "ws")
-    commands = {f"command.{verb.name}": _command(book, verb) for verb in sorted(verbs().values(), key=_name)}
+    schemas = {"auth": AuthSchema, **{name: verb.schema for name, verb in sorted(verbs().items())}}
+    commands = {f"command.{name}": _command(book, name, schema) for name, schema in schemas.items()}
     events = {f"event.{name}": _event(book, name, *about) for name, about in EVENTS.items()}
     messages = {**commands, **events, "reply": _reply(book)}
     return {
@@ -137,14 +145,14 @@ ABOUT = (
 )
 
 
-def _command(book: SchemaBook, verb: Verb) -> dict[str, Any]:
+def _command(book: SchemaBook, name: str, schema: type[Schema]) -> dict[str, Any]:
     properties = {
-        "op": {"const": verb.name},
+        "op": {"const": name},
         "id": {"type": ["integer", "string"], "description": "Comes back as `re`; without it there is no answer."},
-        "data": book.json_schema(verb.schema),
+        "data": book.json_schema(schema),
     }
-    about = book.json_schema(verb.schema).get("description", "")
-    return {"title": verb.name, "summary": about, "payload": _object(properties, ["op"])}
+    about = book.json_schema(schema).get("description", "")
+    return {"title": name, "summary": about, "payload": _object(properties, ["op"])}
 
 
 def _event(book: SchemaBook, name: str, summary: str, schema: type[Schema]) -> dict[str, Any]:
@@ -170,7 +178,3 @@ def _ref(place: str, name: str) -> dict[str, str]:
 
 def _in_channel(names: Any) -> list[dict[str, str]]:
     return [_ref("channels/ws/messages", name) for name in names]
-
-
-def _name(verb: Verb) -> str:
-    return verb.name

@@ -1,10 +1,12 @@
 """The documents that are made from the code: `/openapi.json`, `/asyncapi.json`, and `/docs`, both as a page to read."""
 
+import re
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template
+from markupsafe import Markup, escape
 
 from chat.asyncapi import asyncapi
 from chat.errors import CODES
@@ -22,10 +24,17 @@ p { margin: 0.2rem 0 } table { border-collapse: collapse } td, th { padding: 0.1
 td, th { vertical-align: top } details { margin: 0.2rem 0 }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } a { color: #8bf } }
 """
+CODE = re.compile(r"`([^`]+)`")
 STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 POLICY = (
     f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+@blueprint.app_template_filter("prose")
+def prose(text: str) -> Markup:
+    """Return a sentence as HTML, what stands in backticks as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 @blueprint.get("/openapi.json")
