@@ -1,4 +1,4 @@
-"""From the data of `message.send` to a message: the short way and the long way mean the same, and nothing bad gets by."""
+"""From the data of `message.send` to a message: the short way and the long one mean the same, nothing bad gets by."""
 
 import itertools
 from typing import Any
