@@ -121,7 +121,8 @@ def asyncapi() -> dict[str, Any]:
     """Return the AsyncAPI document."""
     book = SchemaBook("Chat server", "")
     channel = _ref("channels", "ws")
-    schemas = {"auth": AuthSchema, **{name: verb.schema for name, verb in sorted(verbs().items())}}
+    schemas: dict[str, type[Schema]] = {"auth": AuthSchema}
+    schemas |= {name: verb.schema for name, verb in sorted(verbs().items())}
     commands = {f"command.{name}": _command(book, name, schema) for name, schema in schemas.items()}
     events = {f"event.{name}": _event(book, name, *about) for name, about in EVENTS.items()}
     messages = {**commands, **events, "reply": _reply(book)}
