@@ -136,11 +136,18 @@ export class App {
     this.catchUp.hear(frame);
   }
 
-  #greet({ user, limits }) {
+  #greet({ resumed, limits }) {
     this.limits = limits ?? this.limits;
-    if (!user || user.id !== this.store.me.id) return;
-    this.store.me = { ...this.store.me, ...user };
-    this.account.keepUser(this.store.me);
+    if (!resumed) this.#knowMyself().catch(() => {}); // the name from the last visit does meanwhile
+  }
+
+  async #knowMyself() {
+    const me = await this.api.me();
+    if (me.id !== this.store.me?.id) return;
+    this.store.me = me;
+    this.store.meet(me);
+    this.account.keepUser(me);
+    this.#drawSoon();
   }
 
   #isReady() {

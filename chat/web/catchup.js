@@ -39,10 +39,10 @@ export class CatchUp {
   }
 
   /** A new session: resumed where it stood, or begun anew; another generation is another database. */
-  #greet({ resumed, generation, user }) {
+  #greet({ resumed, generation }) {
     const restored = this.#generation !== null && generation !== this.#generation;
     this.#generation = generation;
-    if (restored) this.store.clear(user ?? this.store.me);
+    if (restored) this.store.clear(this.store.me);
     if (restored || !resumed || !this.complete) this.refresh();
   }
 

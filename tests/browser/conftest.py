@@ -3,13 +3,12 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.person import Person
-from tests.browser.server import Server
+from tests.deployment import Deployment
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 NUMBERS = itertools.count(os.getpid() * 1000)  # user names are never given twice, for the server outlives a test
@@ -26,26 +25,8 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that all tests share."""
-    server = Server(tmp_path_factory.mktemp("shared") / "data")
-    server.start()
-    yield server.url
-    server.stop()
-
-
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server for one test, which may do with it what it likes."""
-    server = Server(tmp_path / "data")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def person(browser: Browser, request: pytest.FixtureRequest) -> Iterator[MakePerson]:
+def person(browser: Browser, deployment: Deployment) -> Iterator[MakePerson]:
     """Make people: `person("Ada")` is registered and inside; options go to the browser's profile.
 
     Whatever a test does, no script may have failed and nothing may have been forbidden by the page's policy.
@@ -54,9 +35,8 @@ def person(browser: Browser, request: pytest.FixtureRequest) -> Iterator[MakePer
 
     def make(name: str, *, registered: bool = True, url: str = "", **profile: object) -> Person:
         number = next(NUMBERS)
-        url = url or request.getfixturevalue("server_url")
         context = browser.new_context(**{"locale": "en-GB", **profile})  # type: ignore[arg-type]
-        one = Person(context, url, f"{name.split()[0].lower()}{number}", f"{name} {number}")
+        one = Person(context, url or deployment.url, f"{name.split()[0].lower()}{number}", f"{name} {number}")
         made.append(one)
         return one.register() if registered else one
 

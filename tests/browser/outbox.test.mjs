@@ -146,3 +146,9 @@ test('a message tells how far its writer has read', () => {
   post('a');
   assert.equal(line.asked[0].data.readSeq, 4);
 });
+
+test('half an emoji does not spoil the line', () => {
+  const { line, post } = begin();
+  post('a\ud83d b\ud83d\ude00');
+  assert.equal(line.asked[0].data.content, 'a\ufffd b😀');
+});

@@ -1,11 +1,13 @@
 """The line: long-poll where WebSocket is blocked, and back; after any break nothing is missing or doubled."""
 
+import signal
+
 import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import MakePerson
 from tests.browser.person import Person
-from tests.browser.server import Server
+from tests.deployment import Deployment
 
 
 class Proxy:
@@ -122,26 +124,44 @@ def test_a_message_whose_answer_was_lost_is_stored_once(person: MakePerson) -> N
     assert sends
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_after_a_restart_of_the_server_nothing_is_missing_or_doubled(
-    person: MakePerson, own_server: Server, how: str
+    person: MakePerson, own_deployment: Deployment, number: int
 ) -> None:
-    ada, bo = (person(name, url=own_server.url) for name in ("Ada", "Bo"))
+    web = own_deployment.start().web
+    ada, bo = (person(name, url=web.url) for name in ("Ada", "Bo"))
     ada.find(bo)
     ada.say("before")
     bo.open(ada.name)
-    getattr(own_server, how)()
+    web.stop(number)
     ada.say("while it was away")
     bo.say("so was mine")
     expect(ada.page.locator(".banner")).to_be_visible()
-    own_server.start()
+    web.start()
     for one in ada, bo:
         one.live()
-        asks_again(one)
         expect(one.texts).to_have_count(3)
     assert ada.texts.all_text_contents() == bo.texts.all_text_contents()
     assert sorted(ada.texts.all_text_contents()) == ["before", "so was mine", "while it was away"]
     expect(ada.page.locator(".banner")).to_be_hidden()
+
+
+def test_killed_workers_cost_nothing_that_was_said(person: MakePerson, own_deployment: Deployment) -> None:
+    web = own_deployment.start().web
+    ada, bo = (person(name, url=web.url) for name in ("Ada", "Bo"))
+    ada.find(bo)
+    ada.say("0 from Ada")
+    bo.open(ada.name)
+    for round_ in range(1, 4):
+        ada.say(f"{round_} from Ada")
+        web.kill_workers()
+        bo.say(f"{round_} from Bo")
+    expect(ada.texts).to_have_count(7)
+    expect(bo.texts).to_have_count(7)
+    assert ada.texts.all_text_contents() == bo.texts.all_text_contents()
+    for name in "Ada", "Bo":
+        said = [text for text in ada.texts.all_text_contents() if text.endswith(name)]
+        assert said == sorted(set(said))
 
 
 def test_a_reload_keeps_the_login_the_place_and_what_was_not_sent(person: MakePerson) -> None:

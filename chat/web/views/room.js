@@ -69,43 +69,53 @@ export class Room {
   }
 
   #change(conversation) {
-    this.#shown?.timeline.leave();
-    this.#shown = conversation ? this.#enter(conversation) : null;
+    const before = this.#shown;
+    before?.timeline.leave();
+    this.#shown = conversation ? this.#enter(conversation, before) : null;
     this.drawnHead = '';
     const state = conversation ? 'shown' : this.#state();
     this.node.dataset.state = state;
-    if (!conversation) return this.node.replaceChildren(...this.#placeholder(state));
+    if (!conversation) return arrange(this.node, this.#placeholder(state));
     const { timeline, composer } = this.#shown;
-    this.node.replaceChildren(this.head, timeline.node, composer.node);
+    arrange(this.node, [this.head, timeline.node, composer.node]);
+    if (composer === before?.composer) return;
     composer.fit();
     composer.focus();
   }
 
-  #enter(conversation) {
+  #enter(conversation, before) {
     const { app } = this;
     const history = new History({ api: app.api, store: app.store, conversation });
     const onSeen = (seq) => !conversation.draft && app.reading.upTo(conversation, seq);
     const timeline = new Timeline(app, conversation, { history, onSeen });
     history.open();
     app.roster.see(conversation);
-    return { conversation, timeline, history, composer: this.#composer(conversation, timeline) };
+    return { conversation, timeline, history, composer: this.#composerFor(conversation, before) };
   }
 
-  #composer(conversation, timeline) {
-    const { app } = this;
-    const target = conversation.draft ? { toUser: conversation.peerId } : { conversation };
-    const onSend = (content) => {
-      const taken = app.outbox.post({ ...target, content });
-      if (!taken) toast(say('tooManyWaiting'));
-      app.typing.sent();
-      timeline.forgetNew();
-      timeline.toEnd();
-      return taken;
-    };
-    const onEdit = (text) => !conversation.draft && app.typing.edited(conversation.id, text);
-    // By person where there is one: a text begun before the conversation existed stays with it.
+  /** A draft that has become a conversation keeps its composer: somebody may be in the middle of a word. */
+  #composerFor(conversation, before) {
+    const begun = before?.conversation.draft && before.conversation.peerId === conversation.peerId;
+    if (begun) return before.composer;
     const id = conversation.peerId ? draftKey(conversation.peerId) : conversation.id;
-    return new Composer({ id, limit: app.limits?.content ?? CONTENT_LIMIT, onSend, onEdit });
+    const limit = this.app.limits?.contentCharacters ?? CONTENT_LIMIT;
+    return new Composer({ id, limit, onSend: (text) => this.#send(text), onEdit: (text) => this.#edited(text) });
+  }
+
+  #send(content) {
+    const { conversation, timeline } = this.#shown;
+    const target = conversation.draft ? { toUser: conversation.peerId } : { conversation };
+    const taken = this.app.outbox.post({ ...target, content });
+    if (!taken) toast(say('tooManyWaiting'));
+    this.app.typing.sent();
+    timeline.forgetNew();
+    timeline.toEnd();
+    return taken;
+  }
+
+  #edited(text) {
+    const { conversation } = this.#shown;
+    if (!conversation.draft) this.app.typing.edited(conversation.id, text);
   }
 
   #drawHead(conversation) {

@@ -1,13 +1,14 @@
 /** The search field above the list, and the people whom the server finds for it. */
 
 import { el, icon, iconButton } from '../dom.js';
-import { say } from '../words.js';
+import { reasonOf, say } from '../words.js';
 import { personRow } from './row.js';
 
 const QUIET = 200; // ms without a keystroke before the server is asked
 
 export class Search {
   #found = [];
+  #problem = null;
   #timer = null;
 
   /** `onChange()` is called when the text or the people found changed. */
@@ -47,8 +48,10 @@ export class Search {
     return el('h2', { class: 'list-heading' }, say(key));
   }
 
+  /** Said instead of rows: that there are none, or why they could not be asked for. */
   nothing() {
-    return el('p', { class: 'list-empty' }, say('nothingFound', { text: this.text }));
+    const why = this.#problem && say('wentWrong', { reason: reasonOf(this.#problem) });
+    return el('p', { class: 'list-empty', role: 'status' }, why || say('nothingFound', { text: this.text }));
   }
 
   #typed() {
@@ -61,10 +64,11 @@ export class Search {
   }
 
   async #ask(text) {
-    const { users } = await this.app.api.findPeople(text).catch(() => ({ users: [] }));
+    const answer = await this.app.api.findPeople(text).catch((problem) => ({ users: [], problem }));
     if (text !== this.text) return;
-    for (const user of users) this.app.store.meet(user);
-    this.#found = users;
+    for (const user of answer.users) this.app.store.meet(user);
+    this.#found = answer.users;
+    this.#problem = answer.problem;
     this.settled = true;
     this.onChange();
   }
