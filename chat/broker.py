@@ -26,7 +26,7 @@ LONGEST_PAUSE = 2.0  # seconds between two attempts to subscribe
 
 
 class Batch:
-    """One published batch: whose it is, its number there, the epoch, the number before its first event, how many, its lines."""
+    """One published batch: whose and which it is, the epoch, the number before its first event, how many, the lines."""
 
     __slots__ = ("before", "count", "epoch", "lines", "number", "process_id")
 

@@ -13,14 +13,11 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 from marshmallow import ValidationError
-from redis import Redis, RedisError
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from chat.auth import Auth
-from chat.broker import Batch, Broker
+from chat.bus import LOGIN_ENDED, Bus
 from chat.catchup import CatchUp
 from chat.commands import Verb, verbs
 from chat.cursor import Cursor
@@ -39,28 +36,23 @@ from chat.metrics import Metrics
 from chat.models import Deployment
 from chat.opening import Opening
 from chat.positions import Positions
-from chat.postgres import SETTINGS
 from chat.presence import Presence
 from chat.pulse import Pulse
 from chat.schemas import refusal
 from chat.sending import Sending
 from chat.session import State
 from chat.sessions import Sessions
+from chat.stores import database_pool, redis_pool
 from chat.tail import Tail
 from chat.times import wire_time_us
 from chat.transaction import Transaction, run_in_transaction
-from chat.watermark import Watermark
 from chat.writer import Writer
 
 __all__ = ["Node"]
 
 logger = logging.getLogger(__name__)
-REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
 KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
-MEND_EVERY = 0.5  # seconds
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
-# The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory.
-DATABASE_OPTIONS = f"{SETTINGS} -c random_page_cost=1.1"
 TOLD_LIMITS = {
     "contentCharacters": "CONTENT_CHARACTERS",
     "metadataBytes": "METADATA_BYTES",
@@ -76,15 +68,14 @@ class Node:
         self.config = config
         self.process_id = secrets.token_hex(6)
         self.limits_told = {name: config[setting] for name, setting in TOLD_LIMITS.items()}
-        self.engine = _engine(config)
-        self.redis = _redis(config)
+        self.engine = database_pool(config)
+        self.redis = redis_pool(config)
         self.auth = Auth(self)
         self.directory = Directory(self.engine)
         self.departures = Departures(self.engine)
         self.writer = Writer(config["DATABASE_URL"], config, self.tell)
         self.sending = Sending(self.directory, config)
         self.log = Log(self.redis, config, self.process_id)
-        self.watermark = Watermark()
         self.tail = Tail(config["DATABASE_URL"], lambda: self.hub, self.log, self._logins_ended, self._user_behind)
         self.hub = Hub(self.tail.fill, self.tail.read_members)
         self.catchup = CatchUp(config["DATABASE_URL"], self.log, config)
@@ -111,7 +102,7 @@ class Node:
             self.presence.alive,
             self.cursor_event,
         )
-        self.broker = Broker(self.redis, config["REDIS_PREFIX"], self._heard, self._subscribed, self.log.doubt)
+        self.bus = Bus(self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended)
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
         self.sessions_opened = 0
@@ -135,12 +126,12 @@ class Node:
             self.presence,
             self.dispatch,
             self.pulse,
-            self.broker,
+            self.bus,
             self.departures,
             self.sessions,
             self.metrics,
         )
-        loops = {"generation": self._learn_generation, "mending": self._mend}
+        loops = {"generation": self._learn_generation}
         for part in parts:
             loops |= part.loops
         self._greenlets = {name: gevent.spawn(self._supervise, name, body) for name, body in loops.items()}
@@ -206,7 +197,9 @@ class Node:
     def _within(self, verb: Verb, caller: Caller, command: Command, data: dict[str, Any], tx: Transaction) -> Any:
         key = command.idempotency_key or command.data.get("localId")
         if verb.creates and isinstance(key, str) and key:
-            return once(tx, caller, command._replace(idempotency_key=key[:KEY_CHARACTERS]), lambda: verb.run(tx, caller, data))
+            return once(
+                tx, caller, command._replace(idempotency_key=key[:KEY_CHARACTERS]), lambda: verb.run(tx, caller, data)
+            )
         return verb.run(tx, caller, data)
 
     def send(self, caller: Caller, data: dict[str, Any]) -> Sent:
@@ -224,7 +217,12 @@ class Node:
         """Return the last entry of a conversation that the caller's session was handed; None if nothing tells."""
         session = self.hub.sessions.get(caller.session_id)
         audience = self.hub.audiences.get(conversation)
-        if session is None or audience is None or session.state is not State.LIVE or caller.user_id not in audience.users:
+        if (
+            session is None
+            or audience is None
+            or session.state is not State.LIVE
+            or caller.user_id not in audience.users
+        ):
             return None
         return audience.seq or None
 
@@ -240,8 +238,7 @@ class Node:
         offer = self.hub.offer
         for event in events:
             offer(event)
-        if self.log.add(events):
-            self.tail.told(events)
+        self.bus.publish(events)
         self.hub.flush(_breathe)
 
     def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
@@ -252,13 +249,14 @@ class Node:
 
     def end_login(self, login_id: int) -> None:
         """End a login's sessions here and on every other process."""
-        self.tell([Event.of("login.ended", {"login": login_id}, USER, 0, logged=False)])
+        self.bus.publish([Event.of(LOGIN_ENDED, {"login": login_id}, USER, 0, logged=False)])
         self._logins_ended([login_id])
 
     def cursor(self) -> Cursor:
         """Return where this process stands: whoever is live here has had everything up to it."""
-        n = self.watermark.n(self.hub)
-        return Cursor(self.generation, self.log.epoch or "", n, self.tail.looked_us or time.time_ns() // 1_000)
+        return Cursor(
+            self.generation, self.log.epoch or "", self.bus.n(), self.tail.looked_us or time.time_ns() // 1_000
+        )
 
     def cursor_event(self) -> Event:
         """Return the event that tells it."""
@@ -267,38 +265,6 @@ class Node:
     def wire_now(self) -> str:
         """Return the time as it stands on the wire."""
         return wire_time_us(time.time_ns() // 1_000)
-
-    def _heard(self, batch: Batch) -> None:
-        """Take a batch from the bus: number our own, deliver the others'."""
-        if batch.process_id == self.process_id:
-            for place, event in enumerate(self.log.awaited.pop(batch.number, ()), 1):
-                event.n = batch.before + place
-        else:
-            events = batch.events()
-            for event in events:
-                self._take(event)
-            self.tail.told(events)
-            self.hub.flush()
-        self.watermark.heard(batch.last)
-
-    def _take(self, event: Event) -> None:
-        if event.name == "login.ended":
-            self._logins_ended([event.data["login"]])
-        else:
-            self.hub.offer(event)
-
-    def _subscribed(self) -> None:
-        self.watermark.reset(self.log.connect())
-
-    def _mend(self) -> None:
-        """Trust Redis again after it was wiped, or a call failed, while the subscription lived on."""
-        while True:
-            gevent.sleep(MEND_EVERY)
-            if self.log.epoch is None and self.broker.subscribed:
-                try:
-                    self._subscribed()
-                except RedisError as error:
-                    logger.warning("Redis does not say who it is: %s", error)
 
     def _logins_ended(self, logins: Iterable[int]) -> None:
         for login_id in logins:
@@ -320,25 +286,3 @@ class Node:
 
 def _breathe() -> None:
     gevent.sleep(0)
-
-
-def _engine(config: Mapping[str, Any]) -> Engine:
-    return create_engine(
-        config["DATABASE_URL"],
-        pool_size=config["DATABASE_POOL"],
-        max_overflow=0,
-        pool_timeout=5,
-        pool_pre_ping=False,
-        connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
-    )
-
-
-def _redis(config: Mapping[str, Any]) -> Redis:
-    """A pool of connections that never try again by themselves: a Redis that was restarted must be noticed."""
-    return Redis.from_url(
-        config["REDIS_URL"],
-        socket_timeout=REDIS_SECONDS,
-        socket_connect_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )

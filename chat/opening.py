@@ -11,8 +11,9 @@ import gevent
 import orjson
 from gevent.event import Event as Signal
 
+from chat.audience import LocalUser
 from chat.frames import Caller
-from chat.hub import Hub, LocalUser
+from chat.hub import Hub
 from chat.postgres import Lost, Refused, Statement
 from chat.session import Session, State
 

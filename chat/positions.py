@@ -103,7 +103,7 @@ class Positions:
             self._delivered[key] = seq
 
     def passed(self, user_id: int, conversation_id: int, read_seq: int) -> None:
-        """Note that a member sent a message, which read what stood there after `read_seq`: its authors are to be told."""
+        """Note that a member sent a message, which read what stood after `read_seq`: its authors are to be told."""
         key = (conversation_id, user_id)
         if key not in self._passed:
             if len(self._passed) >= QUEUE:
@@ -175,7 +175,8 @@ class Positions:
         """Return the seconds until there is something to do; None: until somebody comes."""
         if self._readings:
             return 0.0
-        rests = [self._receipts.rest(), max(0.0, self._due - self._clock()) if self._delivered or self._passed else None]
+        gathering = self._delivered or self._passed
+        rests = [self._receipts.rest(), max(0.0, self._due - self._clock()) if gathering else None]
         return min((rest for rest in rests if rest is not None), default=None)
 
     def _step(self, now: float) -> None:

@@ -10,24 +10,20 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gevent
-from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from chat.catchup import CHUNK, MARGIN_US, Missed
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import USER, Event
 from chat.opening import Opened
 from chat.protocols import native
+from chat.resuming import Resuming, first_cursor, lacks
 from chat.session import Session, State
 
 __all__ = ["Admitted", "Sessions"]
 
 PROTOCOL = "chat.v1"
-CATCHING = 64  # sessions that catch up at a time; more than the database answers at once
-MAKING = 3             # logins of a host application's tokens made at a time: the database connections are for others, too
-TAKEN_SECONDS = 30.0  # for a client to take what it was handed
-BUCKET_US = 8_000_000  # microseconds of one value of `touched`
+MAKING = 3  # logins of a host application's tokens made at a time: the database connections are for others, too
 CARRY_ON = 1.0  # seconds after which a client may come back when there were too many
 
 
@@ -45,7 +41,7 @@ class Sessions:
 
     def __init__(self, node: Any):
         self._node = node
-        self._catching = BoundedSemaphore(CATCHING)
+        self._resuming = Resuming(node)
         self._making = BoundedSemaphore(MAKING)
         self._limit = node.config["SESSIONS_PER_USER"]
         self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
@@ -105,6 +101,8 @@ class Sessions:
         session.commanded = session.heard
         if session in self._nobody:
             self._introduce(session, command)
+        elif command.op == "auth":
+            session.carrier.failure(command.id, ChatError("already_authenticated"))
         else:
             self._node.dispatch.take(session, command)
 
@@ -161,17 +159,17 @@ class Sessions:
         node.presence.enter(session.caller.user_id, session.id)
         node.sessions_opened += 1
         given = session.cursor
-        complete = given is None and not self._lacks(opened)
-        cursor = given or (node.cursor() if complete else self._first_cursor(opened))
+        complete = given is None and not lacks(opened)
+        cursor = given or (node.cursor() if complete else first_cursor(node.generation, opened))
         session.state = State.CATCHING
         session.carrier.event(
             self._hello(session, cursor, given is not None and node.catchup.resumable(given, node.generation))
         )
         session.taken_us = cursor.time_us
         if complete:
-            self._turn_live(session, set())
+            self._resuming.turn_live(session, set())
         else:
-            gevent.spawn(self._catch_up, session, cursor, opened)
+            gevent.spawn(self._resuming.run, session, cursor, opened)
         node.dispatch.wake(session)
 
     def refused(self, session: Session, token: str, away: bool) -> None:
@@ -227,88 +225,6 @@ class Sessions:
             for session in [session for session, (deadline, _) in self._nobody.items() if deadline < now]:
                 self.end(session, CloseReason.AUTH_TIMEOUT)
             self._node.hub.flush()
-
-    def _first_cursor(self, opened: Opened) -> Cursor:
-        """Where a device stands that brings no cursor: at its last departure, or nowhere (0: what no device has)."""
-        return Cursor(self._node.generation, "", 0, opened.gone_us or 0)
-
-    def _lacks(self, opened: Opened) -> bool:
-        if opened.gone_us is None:
-            return any(behind for _, _, behind in opened.heads)
-        bucket = (opened.gone_us - MARGIN_US) // BUCKET_US
-        return opened.user_touched >= bucket or any(touched >= bucket for _, touched, _ in opened.heads)
-
-    def _catch_up(self, session: Session, cursor: Cursor, opened: Opened) -> None:
-        node = self._node
-        heads = [(conversation, touched) for conversation, touched, _ in opened.heads]
-        told: set[tuple[str, int, int]] = set()
-        while session.state is State.CATCHING:
-            session.overheard = False
-            try:
-                with self._catching:
-                    missed = node.catchup.read(
-                        session.caller.user_id, cursor, node.generation, heads, opened.user_touched
-                    )
-            except ChatError:
-                gevent.sleep(0.2)
-                continue
-            if missed.resync:
-                self._resync(session)
-            elif not self._hand_over(session, missed, told):
-                return
-            if not session.overheard:
-                self._turn_live(session, told)
-            cursor = cursor._replace(
-                seen={**cursor.seen, **{target: (change, 0) for scope, target, change in told if scope == CONVERSATION}}
-            )
-
-    def _hand_over(self, session: Session, missed: Missed, told: set[tuple[str, int, int]]) -> bool:
-        """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
-        waiting = 0
-        for event in missed.events:
-            if (event.scope, event.target, event.change) in told:
-                continue
-            if waiting and waiting + (len(event.told) or 1) > CHUNK:
-                if not self._taken(session):
-                    return False
-                waiting = 0
-            waiting += len(event.told) or 1
-            told.update([(CONVERSATION, conversation, change) for conversation, change, _ in event.told])
-            if event.change:
-                told.add((event.scope, event.target, event.change))
-            session.hand_over(event)
-        self._node.hub.flush()
-        return True
-
-    def _taken(self, session: Session) -> bool:
-        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s."""
-        if not session.carrier.provable:
-            return session.state is not State.CLOSED
-        signal = Signal()
-        session.taken = signal.set
-        session.proof, session.sent = {**(session.proof or {}), **(session.sent or {})}, None
-        session.asked, session.asked_us = time.monotonic(), session.taken_us
-        session.carrier.ping()
-        self._node.hub.flush()
-        if not signal.wait(TAKEN_SECONDS):
-            self.end(session, CloseReason.LOST)
-        return session.state is not State.CLOSED
-
-    def _turn_live(self, session: Session, told: set[tuple[str, int, int]]) -> None:
-        """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
-        held, session.held = session.held or [], None
-        session.state = State.LIVE
-        session.taken_us = session.taken_us or time.time_ns() // 1_000
-        for event in held:
-            if not event.change or (event.scope, event.target, event.change) not in told:
-                session.hand_over(event)
-        if told or held:
-            session.carrier.event(self._node.cursor_event())
-        session.carrier.live()
-        self._node.hub.flush()
-
-    def _resync(self, session: Session) -> None:
-        session.carrier.event(Event("resync", b"{}", USER, session.caller.user_id, logged=False))
 
     def _hello(self, session: Session, cursor: Cursor, resumed: bool) -> Event:
         node, config = self._node, self._node.config

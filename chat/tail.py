@@ -13,9 +13,10 @@ import gevent
 import orjson
 from gevent.event import Event as Signal
 
+from chat.audience import Audience
 from chat.catchup import entry_event
 from chat.frames import CONVERSATION, USER, Event
-from chat.hub import Audience, Hub
+from chat.hub import Hub
 from chat.ids import conversation_wire_id
 from chat.log import Log
 from chat.postgres import Lost, Refused, Statement

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from chat.errors import ChatError
 from chat.frames import Event
@@ -106,6 +107,8 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
         try:
             with _opened(engine, teller.config) as tx:
                 result = work(tx)
+        except PoolTimeoutError as error:
+            raise ChatError("overloaded", retry_after=1) from error
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) in AGAIN and attempt + 1 < ATTEMPTS:
                 continue

@@ -238,7 +238,7 @@ class Stream:
             self._take(data)
 
     def _take(self, data: bytes) -> None:
-        """Have bytes understood; a fault of ours ends the session, for gevent would stop watching the socket silently."""
+        """Have bytes understood; a fault of ours ends the session: gevent would silently watch the socket no more."""
         try:
             self.received(data)
         except Exception:

@@ -23,6 +23,7 @@ __all__ = ["WebSocket", "mount"]
 
 SUBPROTOCOL = "chat.v1"
 VERSION = "13"
+SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 CLEAN = (b"", (1000).to_bytes(2, "big"))  # how a client says that it leaves; 1001 is a page that is perhaps reloaded
 SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
@@ -107,7 +108,7 @@ class Upgrade:
         offered = [name.strip() for name in self.environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
         chosen = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if SUBPROTOCOL in offered else ""
         key = accept_key(self.environ["HTTP_SEC_WEBSOCKET_KEY"])
-        head = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
+        head = f"{SWITCHING}Sec-WebSocket-Accept: {key}\r\n{chosen}\r\n"
         return sock, early, head.encode()
 
     def close(self, *_: Any) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from chat.audience import Audience
 from chat.frames import CONVERSATION, USER, WATCHERS, Event
-from chat.hub import BREATH, KEPT_WHILE_OPENING, Audience, Hub
+from chat.hub import BREATH, KEPT_WHILE_OPENING, Hub
 from chat.session import HELD, State
 from tests.chat.carrier import session_of
 

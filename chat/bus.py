@@ -1,0 +1,85 @@
+"""What this process tells the others and hears from them, and how far it has heard everything.
+
+Redis is trusted from when the subscription stands until something fails; in between, the tail carries what is told.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import gevent
+from redis import Redis, RedisError
+
+from chat.broker import Batch, Broker
+from chat.frames import Event
+from chat.hub import Hub
+from chat.log import Log
+from chat.tail import Tail
+from chat.watermark import Watermark
+
+__all__ = ["LOGIN_ENDED", "Bus"]
+
+logger = logging.getLogger(__name__)
+LOGIN_ENDED = "login.ended"  # an event between processes: no session gets it, it ends some
+MEND_EVERY = 0.5  # seconds between two tries to trust Redis again
+
+
+class Bus:
+    """Publishes to the log and hears the broker. `ended(logins)` is told of logins that were ended elsewhere."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        config: Mapping[str, Any],
+        process_id: str,
+        log: Log,
+        hub: Hub,
+        tail: Tail,
+        ended: Callable[[Iterable[int]], None],
+    ):
+        self._process_id = process_id
+        self._log, self._hub, self._tail, self._ended = log, hub, tail, ended
+        self._watermark = Watermark()
+        self._broker = Broker(redis, config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt)
+        self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
+
+    def publish(self, events: list[Event]) -> None:
+        """Tell the other processes of committed events."""
+        if self._log.add(events):
+            self._tail.told(events)
+
+    def n(self) -> int:
+        """Return the number of the bus up to which everything was delivered here."""
+        return self._watermark.n(self._hub)
+
+    def _heard(self, batch: Batch) -> None:
+        """Number our own events; deliver the others'."""
+        if batch.process_id == self._process_id:
+            for place, event in enumerate(self._log.awaited.pop(batch.number, ()), 1):
+                event.n = batch.before + place
+        else:
+            events = batch.events()
+            for event in events:
+                self._take(event)
+            self._tail.told(events)
+            self._hub.flush()
+        self._watermark.heard(batch.last)
+
+    def _take(self, event: Event) -> None:
+        if event.name == LOGIN_ENDED:
+            self._ended([event.data["login"]])
+        else:
+            self._hub.offer(event)
+
+    def _subscribed(self) -> None:
+        self._watermark.reset(self._log.connect())
+
+    def _mend(self) -> None:
+        """Trust Redis again after it was wiped, or a call failed, while the subscription lived on."""
+        while True:
+            gevent.sleep(MEND_EVERY)
+            if self._log.epoch is None and self._broker.subscribed:
+                try:
+                    self._subscribed()
+                except RedisError as error:
+                    logger.warning("Redis does not say who it is: %s", error)

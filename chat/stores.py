@@ -1,0 +1,40 @@
+"""How a process reaches its PostgreSQL and its Redis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine, create_engine
+
+from chat.postgres import SETTINGS
+
+__all__ = ["database_pool", "redis_pool"]
+
+REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
+# The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory.
+DATABASE_OPTIONS = f"{SETTINGS} -c random_page_cost=1.1"
+
+
+def database_pool(config: Mapping[str, Any]) -> Engine:
+    """Return the pool for units of work. It connects at first use."""
+    return create_engine(
+        config["DATABASE_URL"],
+        pool_size=config["DATABASE_POOL"],
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
+    )
+
+
+def redis_pool(config: Mapping[str, Any]) -> Redis:
+    """Return a pool of connections that never try again by themselves: a Redis that was restarted must be noticed."""
+    return Redis.from_url(
+        config["REDIS_URL"],
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
