@@ -1,139 +1,125 @@
-"""A native client over any carrier: keeps a cursor, comes back, resends what was not acked, merges by `change`.
+"""A native client: keeps a cursor, comes back, merges by `change`, obeys `resync`, on any carrier and from one to another.
 
-`Person` is a user with tokens and REST; `Client` is one device of a person on one carrier at a time. What a client has is
-in `entries` (by conversation and seq), what it saw, in order, in `seen`.
+What a client has is in `entries` (by conversation and seq), what it saw, in order, in `seen` (all) and `streams` (the
+messages of each connection).
 """
 
-import json
 import threading
 import time
-import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jwt
-import requests
-import websocket
+from tests.checker import Witness
+from tests.clients.lines import LINES, Line
+from tests.clients.person import PATIENCE, Lost, Person, Refused
 
-from tests.deployment import SECRET, wait_for
+__all__ = ["PATIENCE", "Client", "Lost", "Person", "Refused"]
 
-PATIENCE = 20.0  # seconds
-
-
-class Refused(Exception):
-    """The server's refusal: `code` is its stable word."""
-
-    def __init__(self, error: dict[str, Any]):
-        self.code = error["code"]
-        self.error = error
-        super().__init__(str(error))
-
-
-class Person:
-    """A user, known by a token of the host application."""
-
-    def __init__(self, url: str, name: str = ""):
-        self.url = url
-        self.id = name or f"t{uuid.uuid4().hex[:12]}"
-        self.token = self.make_token()
-        self._http = requests.Session()
-        self.call("GET", "/users/me")
-
-    def make_token(self) -> str:
-        """Return a token of a login of its own."""
-        now = int(time.time())
-        return jwt.encode(
-            {"sub": self.id, "name": self.id, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3_600}, SECRET, "HS256"
-        )
-
-    def call(self, method: str, path: str, data: Any = None, token: str = "", **headers: str) -> Any:
-        """Call a REST route and return its answer. Raises Refused."""
-        head = {"Authorization": f"Bearer {token or self.token}", **headers}
-        more = {"params": data} if method == "GET" else {"json": data}
-        answer = self._http.request(method, f"{self.url}/api/v1{path}", headers=head, timeout=PATIENCE, **more)
-        value = answer.json() if answer.content else None
-        if not answer.ok:
-            raise Refused(value["error"])
-        return value
-
-    def send(self, to: "Person | str", content: str, **more: Any) -> Any:
-        """Send a message over REST, to a person or a conversation."""
-        path = f"/users/{to.id}/messages" if isinstance(to, Person) else f"/conversations/{to}/messages"
-        return self.call("POST", path, {"content": content, **more})
-
-    def group(self, *members: "Person", **more: Any) -> str:
-        """Make a group and return its id."""
-        return str(
-            self.call("POST", "/groups", {"name": "group", "memberIds": [member.id for member in members], **more})[
-                "id"
-            ]
-        )
-
-    def history(self, conversation: str) -> list[dict[str, Any]]:
-        """Return everything that this person may read of a conversation, oldest first."""
-        found: list[dict[str, Any]] = []
-        while True:
-            before = {"before": found[0]["seq"]} if found else {}
-            page = self.call("GET", f"/conversations/{conversation}/messages", {"limit": 100, **before})
-            found = page["messages"] + found
-            if not page["hasMore"]:
-                return found
+PAUSE = 0.05  # seconds between two attempts to come back
+PAGE = 100    # what one request brings at most
 
 
 class Client:
-    """One device on the WebSocket. `auto`: comes back by itself with its cursor until `close`."""
+    """One device. `carrier`: websocket, poll or stream. `auto`: comes back by itself with its cursor until `close`.
 
-    def __init__(self, person: Person, *, url: str = "", cursor: str = "", auto: bool = False):
+    `urls`: servers, the next of which is tried when one does not answer. `reading` is an Event: while it is clear nothing
+    is read. Further options go to the carrier.
+    """
+
+    def __init__(
+        self, person: Person, carrier: str = "websocket", *, url: str = "", urls: Sequence[str] = (), cursor: str = "", auto: bool = False, token: str = "",
+        **line: Any
+    ):
         self.person = person
-        self.url = url or person.url
-        self.token = person.make_token()
+        self.carrier, self._options = carrier, line
+        self._urls = deque(urls or [url or person.url])
+        self.token = token or person.make_token()
         self.cursor = cursor
         self.auto = auto
         self.hello: dict[str, Any] = {}
         self.bye: dict[str, Any] = {}
         self.seen: list[dict[str, Any]] = []
+        self.streams: list[list[dict[str, Any]]] = []
         self.entries: dict[tuple[str, int], dict[str, Any]] = {}
-        self._replies: dict[Any, Any] = {}
-        self._number = 0
-        self._closed = False
-        self._socket: websocket.WebSocket | None = None
+        self.acked: list[dict[str, Any]] = []
         self.close_code: int | None = None
+        self._refreshing = threading.Lock()
+        self.reading = threading.Event()
+        self.reading.set()
+        self._replies: dict[Any, Any] = {}
+        self._asked: dict[Any, tuple[str, Line]] = {}
+        self._number = 0
+        self._closed = threading.Event()
+        self._news = threading.Condition()
+        self._line: Line | None = None
+        self._thread: threading.Thread | None = None
         self.connect()
 
     def connect(self) -> None:
-        """Open the WebSocket and read it in a thread."""
-        address = self.url.replace("http", "ws", 1) + "/ws" + (f"?cursor={self.cursor}" if self.cursor else "")
-        self.hello, self.close_code = {}, None
-        self._socket = websocket.create_connection(
-            address, header=[f"Authorization: Bearer {self.token}"], timeout=PATIENCE
-        )
-        threading.Thread(target=self._read, args=(self._socket,), daemon=True).start()
-        wait_for(lambda: self.hello or self.close_code is not None, PATIENCE, "hello")
+        """Open a line and read it in a thread, once the one before is over. Raises Refused or Lost."""
+        self._wait(lambda: self._line is None, PATIENCE, "the end of the line before")
+        line = self._open()
+        self._thread = threading.Thread(target=self._run, args=(line,), daemon=True)
+        self._thread.start()
+        if line.greets:
+            self._wait(lambda: self.hello or self.close_code is not None, PATIENCE, "hello")
+
+    @property
+    def url(self) -> str:
+        """The server that this device is at, or tries next."""
+        return self._urls[0]
+
+    @property
+    def online(self) -> bool:
+        """Whether there is a line."""
+        return self._line is not None
+
+    def move(self, carrier: str = "", url: str = "") -> None:
+        """Go on with another carrier or another server, from where this one was: only the cursor is taken along."""
+        self.carrier = carrier or self.carrier
+        if url:
+            self._urls.appendleft(url)
+        before, lives = self._line, len(self.streams)
+        if before is not None:
+            before.close()
+        self._wait(lambda: self._line is not before, PATIENCE, "the end of the line")
+        if self.auto:
+            self._wait(lambda: len(self.streams) > lives, PATIENCE, "the next line")
+        else:
+            self.connect()
 
     def post(self, op: str, number: Any = None, /, **data: Any) -> Any:
-        """Send a command and return its number without waiting."""
+        """Send a command and return its number; over a WebSocket without waiting. Raises Lost."""
         self._number += 1
         number = self._number if number is None else number
-        assert self._socket is not None
-        self._socket.send(json.dumps({"op": op, "id": number, "data": data}))
+        line = self._line
+        if line is None:
+            raise Lost("there is no line")
+        self._asked[number] = (op, line)
+        answer = line.command(op, number, data)
+        if answer is not None:
+            self._take(answer)
         return number
 
     def reply(self, number: Any) -> Any:
-        """Wait for the answer to a command and return its data. Raises Refused."""
-        answer = wait_for(lambda: self._replies.get(number), PATIENCE, f"the answer to {number}")
+        """Wait for the answer to a command and return its data. Raises Refused, or Lost when the line ended before."""
+        _, line = self._asked[number]
+        answer = self._wait(lambda: self._replies.get(number) or (self._line is not line and Lost), PATIENCE, f"the answer to {number}")
+        if answer is Lost:
+            raise Lost(f"no answer to {number}")
         if "error" in answer:
             raise Refused(answer["error"])
         return answer["data"]
 
     def ask(self, op: str, /, **data: Any) -> Any:
-        """Send a command and return its answer."""
+        """Send a command and return its answer. Raises Refused or Lost."""
         return self.reply(self.post(op, **data))
 
     def send(self, to: Person | str, content: str, **more: Any) -> Any:
-        """Send a message to a person or a conversation, and return it once it is acked."""
+        """Send a message to a person or a conversation, and return it once it is acked. Raises Refused or Lost."""
         place = {"toUser": to.id} if isinstance(to, Person) else {"conversationId": to}
-        message = self.ask("message.send", content=content, **place, **more)
-        self._keep(message)
-        return message
+        return self.ask("message.send", content=content, **place, **more)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the data of the events of this name that were seen."""
@@ -141,75 +127,173 @@ class Client:
 
     def wait(self, name: str, test: Any = lambda data: True, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for an event of this name that passes the test, and return its data."""
-        found: dict[str, Any] = wait_for(
-            lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}"
-        )
+        found: dict[str, Any] = self._wait(lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}")
         return found
 
-    def wait_content(self, content: str) -> None:
+    def wait_content(self, content: str, seconds: float = PATIENCE) -> None:
         """Wait until this client has a message of this text, however it came."""
-        wait_for(
-            lambda: any(entry["content"] == content for entry in list(self.entries.values())),
-            PATIENCE,
-            f"message {content!r}",
-        )
+        self._wait(lambda: any(entry["content"] == content for entry in list(self.entries.values())), seconds, f"message {content!r}")
+
+    def wait_seq(self, conversation: str, seq: int, seconds: float = PATIENCE) -> None:
+        """Wait until this client has this entry."""
+        self._wait(lambda: (conversation, seq) in self.entries, seconds, f"{conversation} {seq}")
 
     def contents(self, conversation: str) -> list[str]:
         """Return the texts this client has of a conversation, by seq."""
-        return [self.entries[key]["content"] for key in sorted(self.entries) if key[0] == conversation]
+        return [self.entries[key]["content"] for key in sorted(list(self.entries)) if key[0] == conversation]
+
+    def witness(self, returned: bool = True) -> Witness:
+        """Return what this device can testify. `returned`: it is there and has to have everything."""
+        return Witness(f"{self.person.id} on {self.carrier}", self.person.id, [list(stream) for stream in self.streams], dict(self.entries), list(self.acked), returned)
 
     def cut(self) -> None:
         """Lose the connection without a word."""
-        assert self._socket is not None
-        self._socket.shutdown()
+        if self._line is not None:
+            self._line.cut()
+
+    def leave(self) -> None:
+        """Begin to close as a browser does."""
+        self._closed.set()
+        self.reading.set()
+        line = self._line
+        if line is not None:
+            line.close()
 
     def close(self) -> None:
-        """Close as a browser does."""
-        self._closed = True
-        if self._socket is not None:
-            self._socket.close(timeout=2)
+        """Close as a browser does, and wait until nothing is left."""
+        self.leave()
+        thread = self._thread
+        if thread is not None:
+            thread.join(2.0)
+            if thread.is_alive():
+                self.cut()
+                thread.join(PATIENCE)
 
-    def _read(self, sock: websocket.WebSocket) -> None:
+    def refresh(self) -> None:
+        """Ask for everything that is lacking, as `resync` obliges: the list, `sync` of what is held, history for the rest.
+
+        Raises Refused or Lost.
+        """
+        with self._refreshing:
+            for conversation in self._listed():
+                self._sync(conversation)
+
+    def _listed(self) -> list[str]:
+        found: list[str] = []
+        cursor: dict[str, str] = {}
         while True:
-            try:
-                opcode, data = sock.recv_data()
-            except (OSError, websocket.WebSocketException):
-                self.close_code = self.close_code or 1006
-                break
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                self.close_code = int.from_bytes(data[:2], "big") or 1005
-                break
-            self._take(json.loads(data))
-        if self.auto and not self._closed:
-            self._come_back()
+            page = self._rest("conversation.list", limit=PAGE, **cursor)
+            found += [row["id"] for row in page["conversations"]]
+            if not page["nextCursor"]:
+                return found
+            cursor = {"cursor": page["nextCursor"]}
 
-    def _come_back(self) -> None:
-        while not self._closed:
-            time.sleep(0.05)
+    def _sync(self, conversation: str) -> None:
+        held = {seq for where, seq in list(self.entries) if where == conversation}
+        whole = next(seq for seq in range(len(held) + 1) if seq + 1 not in held)
+        change = max((self.entries[conversation, seq]["change"] for seq in held), default=0)
+        state = self._rest("sync", conversations={conversation: {"seq": whole, "change": change}})["conversations"][conversation]
+        found, more = state.get("messages", []), state.get("hasMore")
+        self._keep_all(found + state.get("changed", []))
+        while more:
+            page = self._rest("history", conversationId=conversation, before=found[0]["seq"], limit=PAGE)
+            found = page["messages"]
+            self._keep_all(found)
+            more = page["hasMore"] and found[0]["seq"] > whole + 1
+
+    def _rest(self, op: str, **data: Any) -> Any:
+        return self.person.ask_as(self.url, self.token, op, data)
+
+    def _open(self) -> Line:
+        self.hello, self.close_code = {}, None
+        line: Line = LINES[self.carrier](self.url, self.token, self.cursor, **self._options)
+        self._line = line
+        self.streams.append([])
+        return line
+
+    def _run(self, line: Line | None) -> None:
+        """Read a line to its end, and the next, and so on."""
+        while line is not None:
+            came = False
+            for frame in line.frames():
+                came = True
+                self._take(frame)
+                self.reading.wait()
+            if not came:
+                self._urls.rotate(-1)
+            with self._news:
+                self._line, self.close_code = None, line.close_code
+                self._news.notify_all()
+            line = self._come_back() if self.auto else None
+
+    def _come_back(self) -> Line | None:
+        while not self._closed.wait(PAUSE):
             try:
-                self.connect()
-            except (OSError, websocket.WebSocketException, AssertionError):
+                line = self._open()
+            except (Lost, Refused):
+                self._urls.rotate(-1)
                 continue
-            return
+            if not self._closed.is_set():
+                return line
+            line.cut()
+            for _ in line.frames():
+                continue
+        return None
 
     def _take(self, frame: dict[str, Any]) -> None:
         if "re" in frame:
-            self._replies[frame["re"]] = frame
-            return
+            self._take_answer(frame)
+        else:
+            self._take_event(frame)
+        with self._news:
+            self._news.notify_all()
+
+    def _take_answer(self, frame: dict[str, Any]) -> None:
+        number = frame["re"]
+        if self._asked[number][0] == "message.send" and "data" in frame:
+            self.acked.append(frame["data"])
+            self._keep(frame["data"])
+        self._replies[number] = frame
+
+    def _take_event(self, frame: dict[str, Any]) -> None:
         name, data = frame["event"], frame["data"]
-        self.seen.append(frame)
+        for message in data["messages"] if name == "offline.batch" else [data] if name in ("message", "message.updated") else []:
+            self.streams[-1].append(message)
+            self._keep(message)
+        if name == "resync":
+            self._resync()
         if name in ("hello", "cursor"):
             self.cursor = data["cursor"]
             self.hello = data if name == "hello" else self.hello
         elif name == "bye":
             self.bye = data
             self.cursor = data.get("cursor", self.cursor)
-        for message in (
-            data["messages"] if name == "offline.batch" else [data] if name in ("message", "message.updated") else []
-        ):
+        self.seen.append(frame)
+
+    def _resync(self) -> None:
+        """Ask for everything before anything further is read; a cursor that comes behind it stands for having done so."""
+        while not self._closed.wait(PAUSE):
+            try:
+                self.refresh()
+            except (Lost, Refused):
+                continue
+            return
+
+    def _keep_all(self, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
             self._keep(message)
 
     def _keep(self, message: dict[str, Any]) -> None:
         key = (message["conversationId"], message["seq"])
         if key not in self.entries or self.entries[key]["change"] < message["change"]:
             self.entries[key] = message
+
+    def _wait(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
+        """Return the condition's first true value; it is tried whenever something came. Fails when it does not in time."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while not (value := condition()):
+                left = deadline - time.monotonic()
+                assert left > 0, f"{self.person.id} on {self.carrier} waited {seconds} s for {what}"
+                self._news.wait(min(left, 0.5))
+        return value

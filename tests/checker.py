@@ -1,0 +1,293 @@
+"""The checker: compares what clients saw and what senders were acked with the database, and names every broken promise.
+
+`check(ledger, witnesses)` returns the violations, none if all is well; `missed` alone tells whom something is still on its
+way to. Whoever breaks a part of the server in a test asks it afterwards. A witness may be a client of any kind: it is made
+of messages as they stand on the wire.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from tests.ledger import Conversation, Entry, Ledger, Member
+
+__all__ = ["Violation", "Witness", "check", "missed", "unread_by_counting"]
+
+Message = dict[str, Any]
+CAME = {"added", "joined"}
+WENT = {"left", "removed"}
+BY_THEMSELVES = {"joined", "left"}  # the actor is meant
+FIELDS = ("senderId", "localId", "type", "content", "createdAt", "change")  # of an entry, as every device and every answer has to have them
+
+
+class Violation(NamedTuple):
+    """A broken promise: its kind, and what shows it."""
+
+    kind: str
+    text: str
+
+
+@dataclass
+class Witness:
+    """What one device of a user testifies.
+
+    `streams`: for each of its connections the messages that events brought, in that order. `held`: what it has in the end,
+    by (conversation, seq). `acked`: the answers to its sends. `returned`: it is there, and has to have everything.
+    """
+
+    name: str
+    user: str
+    streams: list[list[Message]] = field(default_factory=list)
+    held: dict[tuple[str, int], Message] = field(default_factory=dict)
+    acked: list[Message] = field(default_factory=list)
+    returned: bool = True
+
+
+def check(ledger: Ledger, witnesses: Iterable[Witness]) -> list[Violation]:
+    """Return everything that is not as promised."""
+    everybody = list(witnesses)
+    found: list[Violation] = []
+    for conversation in ledger.values():
+        for look in (_numbers, _clock, _head, _positions, _unread):
+            found += look(conversation)
+    found += _acks(ledger, everybody)
+    for witness in everybody:
+        found += _content(ledger, witness)
+        found += _theirs(ledger, witness)
+        found += _order(witness)
+        found += _once(witness)
+        found += missed(ledger, witness)
+    return found
+
+
+def missed(ledger: Ledger, witness: Witness) -> list[Violation]:
+    """Return what a device that is there lacks of what its user may read now."""
+    if not witness.returned:
+        return []
+    found = []
+    for wire_id, conversation in ledger.items():
+        member = conversation.members.get(witness.user)
+        if member is None or member.left_seq is not None:
+            continue
+        lacking = [seq for seq in conversation.entries if seq > member.visible_from and (wire_id, seq) not in witness.held]
+        if lacking:
+            found.append(Violation("missed", f"{witness.name} lacks {wire_id} {_short(lacking)}"))
+    return found
+
+
+def unread_by_counting(ledger: Ledger, user: str) -> dict[str, int]:
+    """Return how many entries are unread by a user, counted one by one, by conversation; where none are, nothing."""
+    found = {}
+    for wire_id, conversation in ledger.items():
+        member = conversation.members.get(user)
+        if member is not None and member.left_seq is None:
+            found[wire_id] = _counted(conversation, member, user)
+    return {wire_id: unread for wire_id, unread in found.items() if unread}
+
+
+# The database.
+
+
+def _numbers(conversation: Conversation) -> Iterator[Violation]:
+    """`seq` runs without a gap, `count` counts messages, a localId of a sender stands once."""
+    expected = max(conversation.first_seq, 1)
+    count = conversation.first_count
+    stands: dict[tuple[str | None, str], int] = {}
+    for row in conversation.rows:
+        if row.seq != expected:
+            yield Violation("gap", f"{conversation.wire_id} goes from {expected - 1} to {row.seq}")
+        count += _countable(row)
+        if row.count != count:
+            yield Violation("count", f"{conversation.wire_id} {row.seq} counts {row.count}, not {count}")
+        if (row.sender, row.local_id) in stands:
+            yield Violation("twice", f"{conversation.wire_id} has {row.local_id} of {row.sender} as {stands[row.sender, row.local_id]} and {row.seq}")
+        stands[row.sender, row.local_id] = row.seq
+        expected, count = row.seq + 1, row.count
+
+
+def _clock(conversation: Conversation) -> Iterator[Violation]:
+    for earlier, later in pairwise(conversation.rows):
+        if later.created_at <= earlier.created_at:
+            yield Violation("clock", f"{conversation.wire_id} {later.seq} is not younger than {earlier.seq}")
+
+
+def _head(conversation: Conversation) -> Iterator[Violation]:
+    """The head says what the entries say."""
+    rows = conversation.rows
+    last = rows[-1] if rows else None
+    stands = {
+        "last_seq": last.seq if last else conversation.last_seq,
+        "last_count": last.count if last else conversation.first_count,
+        "last_recalled_seq": max((row.seq for row in rows if row.recalled_at), default=0),
+        "member_count": sum(1 for member in conversation.members.values() if member.left_seq is None),
+    }
+    for name, value in stands.items():
+        if getattr(conversation, name) != value:
+            yield Violation("head", f"{conversation.wire_id} says {name} {getattr(conversation, name)}, it is {value}")
+    changes = [row.change for row in rows]
+    if len(set(changes)) < len(changes) or max(changes, default=0) > conversation.change:
+        yield Violation("head", f"{conversation.wire_id} is at change {conversation.change}, its entries at {_short(sorted(changes))}")
+
+
+def _positions(conversation: Conversation) -> Iterator[Violation]:
+    for user, member in conversation.members.items():
+        if not 0 <= member.read_seq <= member.delivered_seq <= conversation.last_seq:
+            stands = f"read {member.read_seq}, delivered {member.delivered_seq}, last {conversation.last_seq}"
+            yield Violation("positions", f"{user} in {conversation.wire_id}: {stands}")
+
+
+def _unread(conversation: Conversation) -> Iterator[Violation]:
+    """Unread by subtraction is what counting the entries one by one gives."""
+    for user, member in conversation.members.items():
+        if member.left_seq is not None:
+            continue
+        counted = _counted(conversation, member, user)
+        reckoned = _reckoned(conversation, member, user)
+        if reckoned != counted:
+            yield Violation("unread", f"{user} in {conversation.wire_id}: {reckoned} by arithmetic, {counted} by counting after {member.read_seq}")
+
+
+def _reckoned(conversation: Conversation, member: Member, user: str) -> int:
+    recalled = sum(1 for row in conversation.rows if row.seq > member.read_seq and row.recalled_at and row.sender != user and _countable(row))
+    return conversation.last_count - max(member.read_count, conversation.first_count) - member.own_count - recalled
+
+
+def _counted(conversation: Conversation, member: Member, user: str) -> int:
+    after = [row for row in conversation.rows if row.seq > member.read_seq]
+    return sum(1 for row in after if _countable(row) and row.sender != user and not row.recalled_at)
+
+
+def _countable(row: Entry) -> bool:
+    return row.type != "system"
+
+
+# What was acked.
+
+
+def _acks(ledger: Ledger, witnesses: Iterable[Witness]) -> Iterator[Violation]:
+    """Every acked message stands in the database as it was acked, and a localId has one answer for ever."""
+    answers: dict[tuple[str, str, str], Message] = {}
+    for witness in witnesses:
+        for message in witness.acked:
+            place = message["conversationId"]
+            if message["senderId"] != witness.user:
+                yield Violation("acked_wrong", f"{witness.name} was acked a message of {message['senderId']}")
+            first = answers.setdefault((place, witness.user, message["localId"]), message)
+            if first["seq"] != message["seq"] or first["id"] != message["id"]:
+                yield Violation("acked_twice", f"{witness.name} was acked {message['localId']} as {first['id']} and as {message['id']}")
+            yield from _acked(ledger, witness, message)
+
+
+def _acked(ledger: Ledger, witness: Witness, message: Message) -> Iterator[Violation]:
+    row = _row(ledger, message)
+    if row is None or (row.sender, row.local_id) != (witness.user, message["localId"]):
+        yield Violation("acked_missing", f"{witness.name} was acked {message['localId']} as {message['id']}, which is {row and row.local_id}")
+    elif (row.content, row.type) != (message["content"], message["type"]) and row.change == message["change"]:
+        yield Violation("acked_wrong", f"{witness.name} was acked {message['id']} as {message['content']!r}, it is {row.content!r}")
+
+
+# What devices saw.
+
+
+def _content(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
+    """What a device saw and has is what the database holds, and stays the same."""
+    contents: dict[tuple[str, int], Message] = {}
+    places: dict[tuple[str, str, str], int] = {}
+    for message in [*_saw(witness), *witness.acked, *witness.held.values()]:
+        key = (message["conversationId"], message["seq"])
+        first = contents.setdefault(key, message)
+        if first["change"] == message["change"] and _told(first) != _told(message):
+            yield Violation("two_contents", f"{witness.name} saw {key} as {_told(first)} and as {_told(message)}")
+        name = (message["conversationId"], message["senderId"] or "", message["localId"])
+        if places.setdefault(name, message["seq"]) != message["seq"]:
+            yield Violation("two_seqs", f"{witness.name} saw {name} at {places[name]} and at {message['seq']}")
+    for key, message in witness.held.items():
+        row = _row(ledger, message)
+        if row is None:
+            yield Violation("unknown", f"{witness.name} has {key}, {message['content']!r}, which the database does not hold")
+        elif _told(message) != _stands(row):
+            yield Violation("altered", f"{witness.name} has {key} as {_told(message)}, the database as {_stands(row)}")
+
+
+def _theirs(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
+    """A device was given only what its user may see, or might when it was written."""
+    allowed: dict[str, Callable[[int], bool]] = {}
+    for message in [*_saw(witness), *witness.held.values()]:
+        wire_id = message["conversationId"]
+        if wire_id in ledger:
+            may_see = allowed.get(wire_id) or allowed.setdefault(wire_id, _sight(ledger[wire_id], witness.user))
+            if not may_see(message["seq"]):
+                yield Violation("foreign", f"{witness.name} was given {wire_id} {message['seq']}")
+
+
+def _sight(conversation: Conversation, user: str) -> Callable[[int], bool]:
+    """Return which entries a user might ever see: from each coming (or from the beginning, as the group is set) to the next going."""
+    if user not in conversation.members:
+        return lambda seq: False
+    moves = list(_moves(conversation, user))
+    if not moves or not moves[0][1]:
+        moves.insert(0, (1, True))  # a founder, or somebody in a private conversation
+    stays: list[tuple[int, int]] = []
+    for (seq, came), (end, _) in pairwise([*moves, (conversation.last_seq + 1, False)]):
+        if came:
+            stays.append((0 if conversation.history == "all" else seq, end))
+    return lambda seq: any(begin <= seq < end for begin, end in stays)
+
+
+def _moves(conversation: Conversation, user: str) -> Iterator[tuple[int, bool]]:
+    """Return a user's comings (True) and goings, by seq of their notices. The notice of a creation names nobody."""
+    for row in conversation.rows:
+        kind = row.notice["kind"] if row.notice else ""
+        named = row.notice is not None and user in (row.notice["actorId"] if kind in BY_THEMSELVES else "", *row.notice["userIds"])
+        if named and kind in CAME | WENT:
+            yield row.seq, kind in CAME
+        elif kind == "deleted":
+            yield row.seq, False
+
+
+def _order(witness: Witness) -> Iterator[Violation]:
+    """On every connection, what a device sees for the first time comes in the order of `seq`."""
+    known: set[tuple[str, int]] = set()
+    for stream in witness.streams:
+        last: dict[str, int] = {}
+        for message in stream:
+            key = (message["conversationId"], message["seq"])
+            if key not in known and last.get(key[0], 0) > key[1]:
+                yield Violation("order", f"{witness.name} saw {key[0]} {key[1]} after {last[key[0]]}")
+            if key not in known:
+                last[key[0]] = key[1]
+            known.add(key)
+
+
+def _once(witness: Witness) -> Iterator[Violation]:
+    """No connection brings the same state of an entry twice."""
+    for stream in witness.streams:
+        brought: set[tuple[str, int, int]] = set()
+        for message in stream:
+            state = (message["conversationId"], message["seq"], message["change"])
+            if state in brought:
+                yield Violation("repeated", f"{witness.name} was brought {state} twice on one connection")
+            brought.add(state)
+
+
+def _saw(witness: Witness) -> Iterator[Message]:
+    return (message for stream in witness.streams for message in stream)
+
+
+def _row(ledger: Ledger, message: Message) -> Entry | None:
+    conversation = ledger.get(message["conversationId"])
+    return conversation.entries.get(message["seq"]) if conversation else None
+
+
+def _told(message: Message) -> tuple[Any, ...]:
+    return tuple(message[name] for name in FIELDS)
+
+
+def _stands(row: Entry) -> tuple[Any, ...]:
+    return (row.sender, row.local_id, row.type, row.content, row.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), row.change)
+
+
+def _short(numbers: list[int]) -> str:
+    return f"{numbers[:5]}{f' … {numbers[-1]} ({len(numbers)})' if len(numbers) > 5 else ''}"
