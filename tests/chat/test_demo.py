@@ -33,4 +33,4 @@ def test_a_demo_can_be_filled_in_twice_and_talked_in_once(deployment):
     assert hike["unread"] == 4
     assert api(deployment, alice, "/unread")["total"] > 4
     found = api(deployment, alice, "/users?query=李")["users"]
-    assert [one["username"] for one in found] == ["lilei"]
+    assert "lilei" in [one["username"] for one in found]
