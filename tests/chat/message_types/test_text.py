@@ -1,0 +1,29 @@
+"""Text messages."""
+
+import pytest
+
+from chat.errors import ChatError
+from chat.message_types import message_types
+from chat.message_types.text import text
+
+
+def test_text_is_found_by_being_there() -> None:
+    assert message_types()["text"] is text
+
+
+def test_blanks_at_the_ends_are_cut() -> None:
+    assert text.content({"content": " \n hello  you\t"}, 100) == "hello  you"
+
+
+@pytest.mark.parametrize("content", [None, "", " \n\t ", "\u3000"])
+def test_what_is_empty_is_refused(content: object) -> None:
+    with pytest.raises(ChatError, match="empty_content"):
+        text.content({"content": content}, 100)
+
+
+def test_the_length_is_counted_in_characters_after_cutting() -> None:
+    assert text.content({"content": " " + "é" * 5}, 5) == "é" * 5
+    with pytest.raises(ChatError) as refused:
+        text.content({"content": "é" * 6}, 5)
+    assert refused.value.code.name == "content_too_long"
+    assert refused.value.details == {"most": 5}
