@@ -17,12 +17,14 @@ __all__ = ["Cursor"]
 LONGEST = 4_096  # bytes; a cursor stands in a URL
 LARGEST = 2**53  # numbers are below; as microseconds that is the year 2255
 RECENT = 40  # conversations named with what was handed over of them
+LATELY = 16  # single events named: more than a poll brings that another process has not heard of yet
 
 
 class Cursor(NamedTuple):
     """`time_us`: microseconds since 1970; what was committed 15 s before it was handed over.
 
-    `seen`: {conversation: (change, seq)}.
+    `seen`: {conversation: (change, seq)}. `lately`: (conversation, change) of what was handed over within seconds:
+    other processes may hear of it only now.
     """
 
     generation: str
@@ -31,11 +33,12 @@ class Cursor(NamedTuple):
     time_us: int
     session_id: str = ""
     seen: dict[int, tuple[int, int]] = {}  # noqa: RUF012  (a NamedTuple's default, never changed)
+    lately: tuple[tuple[int, int], ...] = ()
 
     def encode(self) -> str:
         """Return the text that a client gets and gives back."""
         seen = [(conversation, *at) for conversation, at in list(self.seen.items())[-RECENT:]]
-        fields = (self.generation, self.epoch, self.n, self.time_us, self.session_id, seen)
+        fields = (self.generation, self.epoch, self.n, self.time_us, self.session_id, seen, self.lately[-LATELY:])
         return urlsafe_b64encode(orjson.dumps(fields)).rstrip(b"=").decode()
 
     @classmethod
@@ -44,11 +47,12 @@ class Cursor(NamedTuple):
         if not text or len(text) > LONGEST:
             return None
         try:
-            generation, epoch, n, time_us, session_id, triples = orjson.loads(
+            generation, epoch, n, time_us, session_id, triples, pairs = orjson.loads(
                 urlsafe_b64decode(text + "=" * (-len(text) % 4))
             )
             seen = {_number(conversation): (_number(change), _number(seq)) for conversation, change, seq in triples}
-            return cls(str(generation), str(epoch), _number(n), _number(time_us), str(session_id), seen)
+            lately = tuple((_number(conversation), _number(change)) for conversation, change in pairs)
+            return cls(str(generation), str(epoch), _number(n), _number(time_us), str(session_id), seen, lately)
         except (ValueError, TypeError, binascii.Error):
             return None
 

@@ -29,6 +29,7 @@ KEPT = 256  # events kept for the next poll; beyond, it reads the log
 RECENT = 40  # conversations a cursor names
 JITTER = 0.12  # share of its time by which a poll may end early, so that not all come back at once: 3 s of 25
 OPEN_SECONDS = 12.0  # for the database to let a session in
+LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
 NONCE = "~"  # between a chain's id and how many events of it were handed over here
 
 
@@ -47,11 +48,14 @@ class Chain:
         "_count",
         "_events",
         "_gone",
+        "_lately",
         "_new",
         "_node",
         "_seen",
         "_signal",
+        "_told",
         "closed",
+        "login_id",
         "opened",
         "polled",
         "session",
@@ -61,14 +65,18 @@ class Chain:
     kind = "longpoll"
     provable = False
 
-    def __init__(self, node: Any, cursor: Cursor | None):
+    def __init__(self, node: Any, cursor: Cursor | None, login_id: int):
         self._node = node
         self.session: Session
+        self.login_id = login_id
         self._new = cursor is None
         self._base = cursor or Cursor("", "", 0, 0)  # where the client stands with everything before `_events`
         self._events: list[Event] = []
         self._count = 0  # events acknowledged and let go
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
+        told = () if cursor is None else cursor.lately
+        self._told = frozenset(told)  # by another process, from which this one may not have heard of them yet
+        self._lately = dict.fromkeys(told, time.monotonic())  # when what was told lately was
         self._signal = Signal()
         self._gone = False
         self.closed: Event | None = None
@@ -79,6 +87,8 @@ class Chain:
     def event(self, event: Event) -> None:
         """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
         if event.name == "cursor" or (event.name == "hello" and not self._new):
+            return
+        if event.scope == CONVERSATION and (event.target, event.change) in self._told:
             return
         if len(self._events) >= KEPT and not self.waiting:
             if event.logged:
@@ -140,7 +150,10 @@ class Chain:
             self.polled = self.session.heard = time.monotonic()
 
     def taken(self, most: int) -> tuple[list[bytes], Cursor]:
-        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go."""
+        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go.
+
+        Behind the last event of a chain that was ended stands the farewell.
+        """
         frames: list[bytes] = []
         for event in self._events:
             frame = event.encoded(self.kind, native.encode_event)
@@ -154,14 +167,22 @@ class Chain:
         if everything and self.session.state is State.LIVE:
             self._base = self._node.cursor()
         place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
-        return frames, self._base._replace(session_id=place, seen=dict(self._seen))
+        if everything and self.closed is not None:
+            frames.append(native.encode_event(self.closed))
+        since = time.monotonic() - LATELY
+        lately = tuple(told for told, moment in self._lately.items() if moment > since)
+        return frames, self._base._replace(session_id=place, seen=dict(self._seen), lately=lately)
 
     def _remember(self, event: Event) -> None:
+        now = time.monotonic()
         for conversation, change, seq in event.told or ((event.target, event.change, event.seq),):
             if change and (event.scope == CONVERSATION or event.told):
                 self._seen[conversation] = (change, max(seq, self._seen.pop(conversation, (0, 0))[1]))
+                self._lately[conversation, change] = now
         while len(self._seen) > RECENT:
             self._seen.popitem(last=False)
+        while len(self._lately) > RECENT:
+            del self._lately[next(iter(self._lately))]
 
 
 class Polls:
@@ -170,12 +191,14 @@ class Polls:
     def __init__(self, node: Any):
         self._node = node
         self._chains: dict[str, Chain] = {}
+        self._of_login: dict[int, list[Chain]] = {}
+        self._most = node.config["POLLS_PER_LOGIN"]
         self._sweeping: Any = None
 
     def chain(self, cursor: Cursor | None, login_id: int) -> Chain | None:
         """Return the chain that a cursor goes on with, if it is here, of this login, and still complete."""
         chain = self._chains.get(cursor.session_id.partition(NONCE)[0]) if cursor else None
-        if chain is None or cursor is None or chain.session.caller is None or chain.session.caller.login_id != login_id:
+        if chain is None or cursor is None or chain.login_id != login_id:
             return None
         if chain.session.state is State.CLOSED or not chain.acknowledge(cursor):
             self._let_go(chain)
@@ -184,23 +207,33 @@ class Polls:
 
     def begin(self, admitted: Admitted, cursor: Cursor | None, address: str) -> Chain:
         """Begin a chain here, for a client that comes for the first time or from another worker. Raises ChatError."""
-        chain = Chain(self._node, cursor)
+        chain = Chain(self._node, cursor, admitted.login_id)
         chain.session = Session(self._node.session_id(), chain, time.monotonic())
         self._chains[chain.session.id] = chain
+        self._of_login.setdefault(chain.login_id, []).append(chain)
         self._node.open(chain.session, admitted, "" if cursor is None else cursor.encode(), address)
         self._sweep_soon()
         if not chain.opened.wait(OPEN_SECONDS):
             self._let_go(chain)
             raise ChatError("overloaded", retry_after=1)
+        self._thin_out(chain.login_id)
         return chain
 
     def count(self, login_id: int) -> int:
         """Return how many polls of a login wait here."""
-        waiting = [chain.session.caller for chain in self._chains.values() if chain.waiting]
-        return sum(1 for caller in waiting if caller is not None and caller.login_id == login_id)
+        return sum(chain.waiting for chain in self._of_login.get(login_id, ()))
+
+    def _thin_out(self, login_id: int) -> None:
+        """Let go of the chains that a client leaves behind whose polls go now to this process, now to that."""
+        idle = [chain for chain in self._of_login.get(login_id, ()) if not chain.waiting]
+        for chain in sorted(idle, key=lambda chain: chain.polled)[: -self._most]:
+            self._let_go(chain)
 
     def _let_go(self, chain: Chain) -> None:
-        self._chains.pop(chain.session.id, None)
+        if self._chains.pop(chain.session.id, None) is not None:
+            self._of_login[chain.login_id].remove(chain)
+            if not self._of_login[chain.login_id]:
+                del self._of_login[chain.login_id]
         if chain.session.state is not State.CLOSED:
             self._node.end(chain.session, CloseReason.LOST)
 
