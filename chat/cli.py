@@ -49,11 +49,15 @@ def create_token(user: str, name: str) -> None:
 
 @blueprint.cli.command("new-generation")
 def new_generation() -> None:
-    """Say that this database was restored, so that clients fetch anew. Restart all workers afterwards."""
-    generation = secrets.token_hex(16)
-    with _node().engine.begin() as connection:
+    """Say that this database was restored, so that clients fetch anew. The web servers must be stopped meanwhile."""
+    node, generation = _node(), secrets.token_hex(16)
+    with node.engine.begin() as connection:
         connection.execute(text("UPDATE deployment SET generation = :generation"), {"generation": generation})
-    click.echo("Every cursor of before is in doubt now. Restart all workers.")
+    prefix = node.config["REDIS_PREFIX"]
+    for key in node.redis.scan_iter(f"{prefix}log:*", count=1_000):  # they know of changes that are no more
+        node.redis.delete(key)
+    node.redis.delete(f"{prefix}event:epoch")
+    click.echo("Every cursor of before is in doubt now. Start the web servers.")
 
 
 @blueprint.cli.command("docs")

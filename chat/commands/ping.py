@@ -1,4 +1,4 @@
-"""`ping`: does anybody listen, and what time is it there? A client asks when it doubts its line."""
+"""`ping`: a page cannot ask the WebSocket itself whether its connection still lives; this it can ask."""
 
 from typing import Any
 
@@ -6,11 +6,15 @@ from chat.commands import Verb
 from chat.frames import Caller
 from chat.schemas import WireSchema
 
-__all__ = ["ping"]
+__all__ = ["PingSchema", "ping"]
+
+
+class PingSchema(WireSchema):
+    """Nothing is asked but whether somebody is there."""
 
 
 def _ping(node: Any, _caller: Caller, _data: dict[str, Any]) -> dict[str, Any]:
     return {"serverTime": node.wire_now()}
 
 
-ping = Verb("ping", WireSchema, _ping, direct=True)
+ping = Verb("ping", PingSchema, _ping, direct=True)

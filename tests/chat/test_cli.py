@@ -38,16 +38,31 @@ def test_no_token_is_made_for_nobody(app):
     assert "There is no such user." in made.output
 
 
-def test_a_restored_database_gets_a_new_generation(app, world):
+@pytest.fixture
+def generation(world):
+    """The generation of the tests' database, which it has again afterwards."""
     world.sql("INSERT INTO deployment (generation) VALUES ('first') ON CONFLICT DO NOTHING")
     before = world.rows("SELECT generation FROM deployment")[0][0]
-    try:
-        assert run(app, "new-generation").exit_code == 0
-        after = world.rows("SELECT generation FROM deployment")[0][0]
-        assert after != before
-        assert len(after) == 32
-    finally:
-        world.sql("UPDATE deployment SET generation = :before", before=before)
+    yield before
+    world.sql("UPDATE deployment SET generation = :before", before=before)
+
+
+def test_a_restored_database_gets_a_new_generation(app, world, generation):
+    assert run(app, "new-generation").exit_code == 0
+    after = world.rows("SELECT generation FROM deployment")[0][0]
+    assert after != generation
+    assert len(after) == 32
+
+
+@pytest.mark.usefixtures("generation")
+def test_the_logs_of_before_a_restore_are_forgotten_and_nothing_else(app):
+    node = app.extensions["chat.node"]
+    prefix = node.config["REDIS_PREFIX"]
+    doomed = [f"{prefix}{name}" for name in ("log:c:1", "log:c:1:last", "log:u:2", "event:epoch")]
+    node.redis.mset(dict.fromkeys([*doomed, f"{prefix}user:online:u1"], "1"))
+    assert run(app, "new-generation").exit_code == 0
+    assert node.redis.exists(*doomed) == 0
+    assert node.redis.delete(f"{prefix}user:online:u1") == 1
 
 
 def test_the_documents_are_written(app, monkeypatch, tmp_path):
