@@ -10,11 +10,13 @@ from sqlalchemy import Engine, create_engine
 
 from chat.postgres import SETTINGS
 
-__all__ = ["database_pool", "redis_pool"]
+__all__ = ["PLANNING", "database_pool", "redis_pool"]
 
 REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
-# The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory.
-DATABASE_OPTIONS = f"{SETTINGS} -c random_page_cost=1.1"
+# The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory, and that no
+# statement of ours wants to read a whole table: while one is small it would, and keep that plan when it has grown.
+PLANNING = "-c random_page_cost=1.1 -c enable_seqscan=off"
+DATABASE_OPTIONS = f"{SETTINGS} {PLANNING}"
 
 
 def database_pool(config: Mapping[str, Any]) -> Engine:
@@ -25,6 +27,7 @@ def database_pool(config: Mapping[str, Any]) -> Engine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=False,
+        hide_parameters=True,  # an error's text goes to the log: what people write does not belong there
         connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
     )
 

@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import programs
 from tests.deployment import Deployment
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

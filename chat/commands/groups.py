@@ -8,7 +8,7 @@ from marshmallow.validate import OneOf
 
 from chat.commands import Verb
 from chat.frames import Caller
-from chat.schemas import CommaList, Name, PageSchema, Text, WireId, WireSchema
+from chat.schemas import Address, CommaList, Name, PageSchema, WireId, WireSchema
 from chat.services import groups, members, roles
 from chat.services.groups import Settings
 from chat.transaction import Transaction
@@ -19,7 +19,6 @@ __all__ = [
 ]  # fmt: skip
 
 NAME = 100  # characters of a group's name: a line on any screen
-AVATAR = 500  # characters of a picture's address
 CREATED_WITH = 5_000  # ids in one request; GROUP_MEMBERS, which may be set lower, is the rule
 ADDED_AT_ONCE = 100  # ids in one request: they stand in the notice that every member gets
 
@@ -33,7 +32,7 @@ class GroupSchema(WireSchema):
 class SettingsSchema(WireSchema):
     """What can be set of a group."""
 
-    avatar = Text(AVATAR, allow_none=True)
+    avatar = Address(allow_none=True)
     history = fields.String(validate=OneOf(["all", "joined"]), metadata={"description": "What a new member sees."})
     joining = fields.String(validate=OneOf(["open", "invited"]), metadata={"description": "Who may come in."})
     listed = fields.Boolean(metadata={"description": "Found by everybody."})
@@ -47,7 +46,7 @@ class CreateSchema(SettingsSchema):
 
 
 class UpdateSchema(GroupSchema, SettingsSchema):
-    """Changes of a group; what is missing stays, an avatar of null or empty text goes."""
+    """Changes of a group; what is missing stays, an avatar of null goes."""
 
     name = Name(NAME)
 

@@ -7,16 +7,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, create_engine
 
+from chat.stores import PLANNING
 from tests.chat.counter import Counter, chat_app
 from tests.chat.door import Visitor
 from tests.chat.world import World
 
-AS_THE_NODE = "-c random_page_cost=1.1"  # what of the node's own settings makes a difference to plans
-
 
 @pytest.fixture(scope="session")
 def engine(database_url: str) -> Iterator[Engine]:
-    made = create_engine(database_url, pool_size=10, connect_args={"options": AS_THE_NODE, "application_name": "world"})
+    made = create_engine(database_url, pool_size=10, connect_args={"options": PLANNING, "application_name": "world"})
     World.prepare(made)
     yield made
     made.dispose()

@@ -31,6 +31,9 @@ class Counter(Desk):
         self._greenlets = [gevent.spawn(loop) for loop in loops.values()]
         gevent.sleep(0)  # so that they run: what was never started is not waited for when the positions stop
 
+    def last_handed(self, caller: Caller, conversation: int) -> int | None:
+        return None
+
     def execute(self, caller: Caller, command: Command) -> Any:
         """Run a command; a message's data is checked on its own way."""
         return self.send(caller, command.data) if command.op == "message.send" else super().execute(caller, command)

@@ -82,7 +82,7 @@ def test_our_claims_without_an_end_are_bad():
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS384", "HS512", "RS256", "", None, 5])
 def test_the_algorithm_is_not_the_tokens_to_choose(algorithm):
-    claims = {"sub": "u7", "lid": 42, "iss": "chat", "exp": NOW + 60}
+    claims = {"sub": "u7", "lid": 42, "iss": "chat", "exp": NOW + 3_600}
     for key in (b"", SECRET.encode()):
         assert refused(tokens(), forged({"alg": algorithm, "typ": "JWT"}, claims, key))
 
@@ -91,7 +91,7 @@ def test_the_algorithm_is_not_the_tokens_to_choose(algorithm):
 def test_a_public_key_is_never_an_hs256_secret(key):
     pem = public_pem(key)
     host = tokens(JWT_PUBLIC_KEY=pem)
-    claims = {"sub": "ann", "exp": NOW + 60}
+    claims = {"sub": "ann", "exp": NOW + 3_600}
     for secret in (pem, pem.strip(), pem.replace("\n", "")):
         assert refused(host, forged({"alg": "HS256", "typ": "JWT"}, claims, secret.encode()))
 
@@ -107,29 +107,29 @@ def test_a_public_key_is_never_an_hs256_secret(key):
     ],
 )
 def test_a_hosts_token_is_read_by_its_public_key(key, algorithm):
-    claims = tokens(JWT_PUBLIC_KEY=public_pem(key)).read(signed({"sub": "ann", "exp": NOW + 60}, key, algorithm))
+    claims = tokens(JWT_PUBLIC_KEY=public_pem(key)).read(signed({"sub": "ann", "exp": NOW + 3_600}, key, algorithm))
     assert (claims.user, claims.login_id) == ("ann", 0)
 
 
 def test_a_public_key_in_one_line_is_understood():
     pem = public_pem(RSA).replace("\n", "\\n")
-    assert tokens(JWT_PUBLIC_KEY=pem).read(signed({"sub": "ann", "exp": NOW + 60}, RSA, "RS256")).user == "ann"
+    assert tokens(JWT_PUBLIC_KEY=pem).read(signed({"sub": "ann", "exp": NOW + 3_600}, RSA, "RS256")).user == "ann"
 
 
 def test_a_token_of_another_key_is_bad():
     other = rsa.generate_private_key(65_537, 2_048)
-    assert refused(tokens(JWT_PUBLIC_KEY=public_pem(RSA)), signed({"sub": "ann", "exp": NOW + 60}, other, "RS256"))
+    assert refused(tokens(JWT_PUBLIC_KEY=public_pem(RSA)), signed({"sub": "ann", "exp": NOW + 3_600}, other, "RS256"))
 
 
 def test_a_key_in_the_tokens_own_header_is_not_taken():
     other = rsa.generate_private_key(65_537, 2_048)
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(other.public_key()))
-    token = signed({"sub": "ann", "exp": NOW + 60}, other, "RS256", jwk=jwk, jku="https://evil.example/keys")
+    token = signed({"sub": "ann", "exp": NOW + 3_600}, other, "RS256", jwk=jwk, jku="https://evil.example/keys")
     assert refused(tokens(JWT_PUBLIC_KEY=public_pem(RSA)), token)
 
 
 def test_a_host_may_share_the_secret():
-    claims = tokens().read(signed({"userId": 42, "exp": NOW + 60, "name": "Ann", "avatar": "https://x.example/a.png"}))
+    claims = tokens().read(signed({"userId": 42, "exp": NOW + 3_600, "name": "Ann", "avatar": "https://x.example/a.png"}))
     assert (claims.user, claims.login_id, claims.name, claims.avatar) == ("42", 0, "Ann", "https://x.example/a.png")
 
 
@@ -145,20 +145,20 @@ def test_a_host_may_share_the_secret():
     ],
 )
 def test_the_user_is_named_by_the_first_claim_that_can(claims, user):
-    assert tokens().read(signed(claims | {"exp": NOW + 60})).user == user
+    assert tokens().read(signed(claims | {"exp": NOW + 3_600})).user == user
 
 
 def test_the_claim_that_names_the_user_can_be_set():
     host = tokens(JWT_USER_CLAIM="uid")
-    assert host.read(signed({"uid": "x", "sub": "y", "exp": NOW + 60})).user == "x"
-    assert refused(host, signed({"sub": "y", "exp": NOW + 60}))
+    assert host.read(signed({"uid": "x", "sub": "y", "exp": NOW + 3_600})).user == "x"
+    assert refused(host, signed({"sub": "y", "exp": NOW + 3_600}))
 
 
 @pytest.mark.parametrize(
     "user", ["", "a b", "a/b", "x" * 65, "me", "a\0", "\ud800", "ü", None, True, [], {"a": 1}, 1.5]
 )
 def test_what_cannot_be_an_id_names_nobody(user):
-    assert refused(tokens(), forged({"alg": "HS256"}, {"sub": user, "exp": NOW + 60}, SECRET.encode()))
+    assert refused(tokens(), forged({"alg": "HS256"}, {"sub": user, "exp": NOW + 3_600}, SECRET.encode()))
 
 
 def test_a_hosts_token_without_an_end_lasts_token_days_from_its_making():
@@ -186,26 +186,26 @@ def test_numbers_without_measure_are_no_server_error(claim, number):
 
 def test_issuer_and_audience_are_held_to_the_settings():
     host = tokens(JWT_ISSUER="https://host.example", JWT_AUDIENCE="chat")
-    good = {"sub": "ann", "exp": NOW + 60, "iss": "https://host.example", "aud": ["other", "chat"]}
+    good = {"sub": "ann", "exp": NOW + 3_600, "iss": "https://host.example", "aud": ["other", "chat"]}
     assert host.read(signed(good)).user == "ann"
     assert host.read(signed(good | {"aud": "chat"})).user == "ann"
     assert refused(host, signed(good | {"aud": "other"}))
     assert refused(host, signed(good | {"iss": "https://evil.example"}))
-    assert refused(host, signed({"sub": "ann", "exp": NOW + 60}))
+    assert refused(host, signed({"sub": "ann", "exp": NOW + 3_600}))
     assert tokens().read(signed(good)).user == "ann"
 
 
 def test_a_hosts_token_is_named_by_user_and_jti_or_by_its_hash():
     read = tokens().read
-    base = {"sub": "ann", "exp": NOW + 60}
+    base = {"sub": "ann", "exp": NOW + 3_600}
     assert (
         read(signed(base | {"jti": "1"})).external_key
-        == read(signed(base | {"jti": "1", "exp": NOW + 90})).external_key
+        == read(signed(base | {"jti": "1", "exp": NOW + 3_690})).external_key
     )
     assert (
         read(signed(base | {"jti": "1"})).external_key != read(signed(base | {"jti": "1", "sub": "bob"})).external_key
     )
-    assert read(signed(base)).external_key != read(signed(base | {"exp": NOW + 61})).external_key
+    assert read(signed(base)).external_key != read(signed(base | {"exp": NOW + 3_661})).external_key
     assert read(signed(base)).external_key.startswith("token:")
 
 
