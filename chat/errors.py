@@ -85,23 +85,23 @@ class ChatError(Exception):
 
 
 class CloseReason(Enum):
-    """Why the server ends a session: (WebSocket close number, code in `bye`, should the client come back)."""
+    """Why the server ends a session: (WebSocket close number, code in `bye`, should the client come back, sentence)."""
 
-    GOING_AWAY = (1001, "going_away", True)
-    RESTART = (1012, "restart", True)
-    LEFT = (1000, "left", False)
-    LOST = (1006, "lost", True)
-    PROTOCOL = (1002, "protocol_error", True)
-    UNSUPPORTED = (1003, "unsupported_data", True)
-    IDLE = (1001, "idle", True)
-    INTERNAL = (1011, "internal", True)
-    LOGIN_ENDED = (4401, "login_ended", False)
-    BAD_TOKEN = (4401, "bad_token", False)
-    AUTH_TIMEOUT = (4408, "auth_timeout", True)
-    SLOW = (4409, "too_slow", True)
-    TOO_BIG = (4413, "frame_too_big", True)
-    FLOODING = (4429, "flooding", True)
-    TOO_MANY = (4429, "too_many_sessions", True)
+    GOING_AWAY = (1001, "going_away", True, "This server is going away.")
+    RESTART = (1012, "restart", True, "The server is restarting.")
+    LEFT = (1000, "left", False, "The client closed the connection.")
+    LOST = (1006, "lost", True, "The client was heard of no more.")
+    PROTOCOL = (1002, "protocol_error", True, "The client broke the rules of WebSocket.")
+    UNSUPPORTED = (1003, "unsupported_data", True, "A binary frame came; commands are text.")
+    IDLE = (1001, "idle", True, "No command came for IDLE_HOURS.")
+    INTERNAL = (1011, "internal", True, "Something went wrong on our side.")
+    LOGIN_ENDED = (4401, "login_ended", False, "The login was ended.")
+    BAD_TOKEN = (4401, "bad_token", False, "The token is not valid (any more).")
+    AUTH_TIMEOUT = (4408, "auth_timeout", True, "Nobody said in AUTH_SECONDS who they are.")
+    SLOW = (4409, "too_slow", True, "More than OUTBOX_BYTES waited for the client.")
+    TOO_BIG = (4413, "frame_too_big", True, "A frame was larger than FRAME_BYTES.")
+    FLOODING = (4429, "flooding", True, "The client went on sending what was refused.")
+    TOO_MANY = (4429, "too_many_sessions", True, "Too many sessions of this user, or sockets of this address.")
 
     @property
     def number(self) -> int:
@@ -117,3 +117,8 @@ class CloseReason(Enum):
     def come_back(self) -> bool:
         """Whether a client should connect again with what it has."""
         return self.value[2]
+
+    @property
+    def message(self) -> str:
+        """A sentence for people, the `reason` in `bye`."""
+        return self.value[3]

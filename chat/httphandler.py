@@ -244,7 +244,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
     def _refuse(self, status: int, reason: str) -> None:
         """Answer outside the application, in the error shape of all doors, and end the connection."""
         self.close_connection = True
-        code = {408: "timeout", 414: "too_large", 431: "too_large", 500: "internal"}.get(status, "invalid")
+        code = {414: "too_large", 431: "too_large", 500: "internal"}.get(status, "invalid")
         body = f'{{"error":{{"code":"{code}","message":"{reason}"}}}}'
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
         try:

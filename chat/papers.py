@@ -16,12 +16,17 @@ Read from the environment and checked at the start. Made from `chat/config.py` b
 """
 ERRORS_HEAD = """# Errors
 
-Every refusal, at every door, has one of these codes: `{"error": {"code", "message", "details"?, "retryAfter"?}}` over
-REST, `{"re", "error": {…}}` on a live connection. `retryAfter` is in seconds. Made from `chat/errors.py` by
-`flask --app app docs`.
+Every refusal, at every door, has one of these codes: `{"error": {"code", "message", "details"?, "retryAfter"?}}` with
+the HTTP status over REST, `{"re", "error": {…}}` on a WebSocket. `code` never changes; `message` is a sentence for
+people; `details` says what was wrong, with `invalid` mostly as `{field: [sentences]}`; `retryAfter` is in seconds, and
+in the header `Retry-After` too. A proxy on the way may answer 413, 502, 503 or 504 with a page of its own: take these
+as `too_large` and `unavailable`. Made from `chat/errors.py` by `flask --app app docs`.
 
-*May it have happened?* Where it says perhaps, the answer was lost on our side, not the outcome: ask again with the same
-`localId` (or `Idempotency-Key`), which never does a thing twice.
+**May it have happened?** *No*: nothing was changed, and asking again is safe. *Perhaps*: the outcome is not known, not
+even to us. Ask again with the same `localId` (or `Idempotency-Key`): that never does a thing twice, and tells what
+became of it. The same holds for a command whose answer never came because the connection broke.
+
+**Ask again?** Where it says *no*, the same request is refused again until something else has changed.
 
 | code | HTTP | what it means | may it have happened? | ask again? |
 | --- | --- | --- | --- | --- |
@@ -29,11 +34,13 @@ REST, `{"re", "error": {…}}` on a live connection. `retryAfter` is in seconds.
 ENDS_HEAD = """
 ## Why a session ends
 
-The last event of a session is `bye {code, reason, cursor, retryAfter}`; a WebSocket then closes with the number. Who
-comes back does so with the cursor, after a pause with jitter.
+The last event of a session is `bye {code, reason, cursor?, retryAfter?}`; a WebSocket then closes with the number, SSE
+ends, a chain of polls begins anew with the next poll. Who comes back does so after `retryAfter` with jitter, and with
+the `cursor` of `bye`, or, where it has none, with the last one seen. `left` and `lost` are said to nobody: the client
+is gone.
 
-| code in `bye` | close number | come back? |
-| --- | --- | --- |
+| code in `bye` | close number | what happened | come back? |
+| --- | --- | --- | --- |
 """
 
 
@@ -61,7 +68,7 @@ def _code(code: Code) -> str:
 
 
 def _end(reason: CloseReason) -> str:
-    return f"| `{reason.code}` | {reason.number} | {'yes' if reason.come_back else 'no'} |\n"
+    return f"| `{reason.code}` | {reason.number} | {_cell(reason.message)} | {'yes' if reason.come_back else 'no'} |\n"
 
 
 def _cell(text: str) -> str:
