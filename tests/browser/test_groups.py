@@ -107,3 +107,33 @@ def test_an_invitation_link_opens_the_sheet_for_joining(person: MakePerson) -> N
     bo.page.goto(f"{bo.url}/#/join/{group}")
     bo.page.get_by_role("dialog", name="Join a group").get_by_role("button", name="Join", exact=True).last.click()
     expect(bo.page.locator(".room-head h2")).to_have_text(name)
+
+
+def test_presence_of_members_is_shown_while_one_looks(person: MakePerson) -> None:
+    ada, bo, cy = person("Ada"), person("Bo"), person("Cy")
+    make_group(ada, "Here", [bo, cy])
+    sheet_of(ada, "Here")
+    dot = ada.page.locator(".person-line", has_text=cy.name).locator(".dot")
+    expect(dot).to_be_visible()
+    cy.page.get_by_role("button", name="Your account").click()
+    cy.page.get_by_role("button", name="Log out").click()
+    expect(dot).to_have_count(0)
+
+
+def test_a_group_is_handed_over_before_its_owner_leaves(person: MakePerson) -> None:
+    ada, bo = person("Ada"), person("Bo")
+    make_group(ada, "Heirs", [bo])
+    bo.open("Heirs")
+    sheet_of(ada, "Heirs")
+    leave = ada.page.get_by_role("button", name="Leave group")
+    leave.click()
+    ada.page.get_by_role("dialog").last.get_by_role("button", name="Leave group").click()
+    expect(ada.page.locator(".toast")).to_contain_text("hand it over first")
+    ada.page.get_by_label(f"Role of {bo.name}").select_option("owner")
+    ada.page.get_by_role("button", name="Yes").click()
+    expect(ada.page.locator(".person-line", has_text=bo.name).locator(".tag")).to_have_text("owner")
+    leave.click()
+    ada.page.get_by_role("dialog").last.get_by_role("button", name="Leave group").click()
+    expect(ada.row("Heirs")).to_have_count(0)
+    sheet_of(bo, "Heirs")
+    expect(bo.page.get_by_role("button", name="Rename")).to_be_visible()

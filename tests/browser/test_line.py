@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import MakePerson
-from tests.browser.person import Person
-from tests.deployment import Deployment
+from tests.browser.person import Person, writes
+from tests.deployment import Deployment, wait_for
 
 
 class Proxy:
@@ -94,6 +94,21 @@ def test_what_is_written_offline_is_sent_once_when_the_network_is_back(person: M
         one.sees("before", "meanwhile", "one", "two")
 
 
+def test_what_came_while_offline_is_all_there_however_much(person: MakePerson) -> None:
+    ada, bo = person("Ada"), person("Bo")
+    ada.find(bo)
+    ada.say("0")
+    bo.open(ada.name)
+    expect(ada.status("0")).to_have_attribute("data-status", "read")
+    bo.context.set_offline(True)
+    expect(bo.page.locator(".banner")).to_be_visible()
+    writes(ada, bo, [str(number) for number in range(1, 130)])
+    bo.context.set_offline(False)
+    asks_again(bo)
+    bo.sees(*(str(number) for number in range(130)))
+    ada.sees(*(str(number) for number in range(130)))
+
+
 def test_a_message_whose_answer_was_lost_is_stored_once(person: MakePerson) -> None:
     ada = person("Ada", registered=False)
     sends: list[WebSocketRoute] = []
@@ -154,6 +169,7 @@ def test_killed_workers_cost_nothing_that_was_said(person: MakePerson, own_deplo
     bo.open(ada.name)
     for round_ in range(1, 4):
         ada.say(f"{round_} from Ada")
+        wait_for(web.is_ready, 30, "a worker to kill")
         web.kill_workers()
         bo.say(f"{round_} from Bo")
     expect(ada.texts).to_have_count(7)

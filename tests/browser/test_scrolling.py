@@ -2,26 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-import requests
 from playwright.sync_api import expect
 
 from tests.browser.conftest import MakePerson
-from tests.browser.person import PASSWORD, Person
-
-
-def writes(one: Person, to: Person, texts: list[str]) -> None:
-    """Have messages sent by somebody without a browser."""
-    api = f"{one.url}/api/v1"
-    login = requests.post(f"{api}/auth/login", json={"username": one.username, "password": PASSWORD}, timeout=10).json()
-    headers = {"Authorization": f"Bearer {login['accessToken']}"}
-    found = requests.get(f"{api}/users", params={"query": to.username}, headers=headers, timeout=10).json()
-    address = f"{api}/users/{found['users'][0]['id']}/messages"
-    for text in texts:
-        while True:
-            answer = requests.post(address, json={"content": text, "localId": text}, headers=headers, timeout=10)
-            if answer.status_code != 429:
-                break
-        answer.raise_for_status()
+from tests.browser.person import writes
 
 
 def test_older_messages_come_by_scrolling_up_and_none_is_missing(person: MakePerson) -> None:

@@ -18,7 +18,7 @@ export class MembersSheet {
     this.list = el('ul', { class: 'people', 'aria-label': say('members') });
     this.body = el('div', { class: 'dialog-body' }, this.#actions(), this.list, this.#wayOut());
     const stop = app.store.subscribe(() => this.#draw());
-    this.dialog = openDialog(conversation.name, this.body, { onClose: stop });
+    this.dialog = openDialog(conversation.name, this.body, { onClose: () => this.#close(stop) });
     this.#load();
   }
 
@@ -57,12 +57,17 @@ export class MembersSheet {
     });
   }
 
-  /** Presence of people whom one does not talk to in private is told on request. */
+  /** Presence of people whom one does not talk to in private is told on request, while the sheet is open. */
   async #watch() {
     const userIds = this.members.slice(0, WATCHED).map(({ user }) => user.id);
     const answer = await this.app.connection.request('presence.watch', { userIds }).catch(() => null);
     for (const presence of answer?.presence ?? []) this.app.store.absorbPresence(presence);
     this.app.store.changed();
+  }
+
+  #close(stopDrawing) {
+    stopDrawing();
+    this.app.connection.request('presence.watch', { userIds: [] }).catch(() => {}); // a lost line watches nobody
   }
 
   #draw() {

@@ -102,7 +102,7 @@ export function openAccount(app) {
     el('dd', {}, `@${me.username ?? me.id}`),
     el('dt', {}, say('userId')),
     el('dd', {}, me.id),
-    el('dt', {}, say('online')),
+    el('dt', {}, say('line')),
     el('dd', {}, line),
   );
   const leave = el('button', { type: 'button', class: 'button wide' }, icon('leave'), say('logOut'));

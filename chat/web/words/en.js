@@ -41,7 +41,6 @@ export default {
 
   // the line
   connecting: 'Connecting…',
-  online: 'Online',
   waiting: 'No connection. Trying again…',
   offline: 'You are offline. Messages are sent when you are back.',
   tryNow: 'Try now',
@@ -113,6 +112,7 @@ export default {
   owner: 'owner',
   admin: 'admin',
   userId: 'User id',
+  line: 'Connection',
 
   // what went wrong
   wentWrong: 'That did not work: {reason}',

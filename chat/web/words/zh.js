@@ -38,7 +38,6 @@ export default {
   muted: '已静音',
 
   connecting: '正在连接…',
-  online: '在线',
   waiting: '连接已断开，正在重试…',
   offline: '网络不可用，恢复后会自动发送消息。',
   tryNow: '立即重试',
@@ -108,6 +107,7 @@ export default {
   owner: '群主',
   admin: '管理员',
   userId: '用户 ID',
+  line: '连接',
 
   wentWrong: '操作失败：{reason}',
   'error.unreachable': '无法连接服务器',
