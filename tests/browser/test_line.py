@@ -1,5 +1,6 @@
 """The line: long-poll where WebSocket is blocked, and back; after any break nothing is missing or doubled."""
 
+import re
 import signal
 
 import pytest
@@ -88,6 +89,7 @@ def test_what_is_written_offline_is_sent_once_when_the_network_is_back(person: M
     ada.say("one", "two")
     expect(ada.status("two")).to_have_attribute("data-status", "sending")
     bo.say("meanwhile")
+    expect(bo.status("meanwhile")).to_have_attribute("data-status", re.compile("sent|delivered"))
     ada.context.set_offline(False)
     asks_again(ada)
     for one in ada, bo:
