@@ -122,14 +122,13 @@ class Sessions:
         """End a session, whoever wants it; the client is told why and with what to come back."""
         if session.state is State.CLOSED:
             return
-        live = session.state is State.LIVE
-        session.state = State.CLOSED
+        before, session.state = session.state, State.CLOSED
         self._forget_nobody(session)
         if session.taken is not None:
             session.taken()
-        farewell = None if reason in (CloseReason.LOST, CloseReason.LEFT) else self._farewell(session, reason, live)
+        farewell = None if reason in (CloseReason.LOST, CloseReason.LEFT) else self._farewell(session, reason, before)
         if session.caller is not None:
-            self._depart(session, reason)
+            self._depart(session, reason, before)
         session.carrier.close(reason, farewell)
 
     def end_login(self, login_id: int) -> None:
@@ -242,21 +241,26 @@ class Sessions:
         }
         return Event.of("hello", data, USER, session.caller.user_id, logged=False)
 
-    def _farewell(self, session: Session, reason: CloseReason, live: bool) -> Event:
+    def _farewell(self, session: Session, reason: CloseReason, before: State) -> Event:
         data: dict[str, Any] = {"code": reason.code, "reason": reason.name.lower().replace("_", " ")}
         if reason.come_back:
             data["retryAfter"] = CARRY_ON
             # A client that did not take everything stands where it last proved to stand.
-            proved = live and session.sent is None and session.proof is None and reason is not CloseReason.SLOW
-            if proved and session.caller is not None:
+            if _took_everything(session, reason, before):
                 data["cursor"] = self._node.cursor().encode()
         return Event.of("bye", data, USER, 0, logged=False)
 
-    def _depart(self, session: Session, reason: CloseReason) -> None:
+    def _depart(self, session: Session, reason: CloseReason, before: State) -> None:
         node, caller = self._node, session.caller
-        everything = (
-            session.sent is None and session.proof is None and reason is not CloseReason.SLOW and session.held is None
-        )
-        node.departures.note(caller.login_id, time.time_ns() // 1_000 if everything else session.taken_us)
         node.hub.leave(session)
+        if before is State.OPENING:  # it was refused: nothing was handed over, nobody saw it come
+            return
+        taken_us = time.time_ns() // 1_000 if _took_everything(session, reason, before) else session.taken_us
+        if taken_us:
+            node.departures.note(caller.login_id, taken_us)
         node.presence.leave(caller.user_id, session.id, reason is CloseReason.LEFT or reason is CloseReason.LOGIN_ENDED)
+
+
+def _took_everything(session: Session, reason: CloseReason, before: State) -> bool:
+    """Tell whether a session that ends had caught up and proved that it took all that was handed over."""
+    return before is State.LIVE and session.sent is None and session.proof is None and reason is not CloseReason.SLOW

@@ -1,13 +1,15 @@
 """Servers of this test run: one deployment with a private PostgreSQL and Redis from the wheels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
 from tests import programs
-from tests.deployment import Deployment
+from tests.clients.wire import opened
+from tests.deployment import Deployment, Web
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no fault of the code
 hypothesis.settings.load_profile("tests")
@@ -54,3 +56,36 @@ def own_deployment(tmp_path: Path) -> Iterator[Deployment]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """Close the connections that a test left open."""
+    yield
+    while opened:
+        opened.pop().sock.close()
+
+
+@pytest.fixture(scope="session")
+def servers(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Web]]:
+    """Makes a server with these settings; the same settings give the same server."""
+    made: dict[tuple[tuple[str, Any], ...], Web] = {}
+
+    def make(**settings: Any) -> Web:
+        key = tuple(sorted(settings.items()))
+        if key not in made:
+            environ = {**deployment.environ, **{name: str(value) for name, value in settings.items()}}
+            log: Path = tmp_path_factory.mktemp("server") / "web.log"
+            made[key] = Web(environ, log)
+            made[key].start()
+        return made[key]
+
+    yield make
+    for web in made.values():
+        web.stop()
+
+
+@pytest.fixture(scope="session")
+def hasty(servers: Callable[..., Web]) -> Web:
+    """A server that waits for nobody long."""
+    return servers(PING_SECONDS=1, AUTH_SECONDS=1, POLL_SECONDS=2)

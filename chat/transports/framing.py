@@ -70,7 +70,7 @@ class FrameReader:
 
     def _head(self, data: bytes, place: int) -> _Head | None:
         """Return where the frame at `place` lies, or None while it is not all there."""
-        if len(data) - place < 6:
+        if len(data) - place < 2:
             return None
         first, second = data[place], data[place + 1]
         if first & 0x70 or not second & 0x80:

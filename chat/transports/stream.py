@@ -7,6 +7,7 @@ ends when the outbox is empty. Past the bound the client is cut off: it can resu
 import logging
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -120,6 +121,13 @@ class Stream:
         self.flush()
         self.resume_reading_to_the_end()
         gevent.spawn_later(FAREWELL_SECONDS, self.end)
+
+    def say_no_more(self) -> None:
+        """End our half of the stream, if all was sent, for a client whose own farewell cannot be understood."""
+        self.flush()
+        if self._outbox is None and self._sock.fileno() >= 0:
+            with suppress(OSError):  # the client was faster
+                self._sock.shutdown(socket.SHUT_WR)
 
     def resume_reading_to_the_end(self) -> None:
         """Read on, so that the client's own end is seen."""

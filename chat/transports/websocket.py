@@ -31,17 +31,20 @@ SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
 class WebSocket(Stream):
     """A client on `/ws`."""
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_pings", "_reader")
 
     kind = "websocket"
     provable = True
 
     def __init__(self, node: Any, sock: Any):
         super().__init__(node, sock)
-        self._reader = FrameReader(node.config["FRAME_BYTES"])
+        self._reader: FrameReader | None = FrameReader(node.config["FRAME_BYTES"])
+        self._pings = 0
 
     def received(self, data: bytes) -> None:
         """Take frames of the client."""
+        if self._reader is None:
+            return  # nothing can be made of what follows a broken frame
         broken = None
         try:
             messages = self._reader.feed(data)
@@ -53,7 +56,9 @@ class WebSocket(Stream):
             else:
                 self._control(opcode, payload)
         if broken is not None:
+            self._reader = None
             self.node.end(self.session, broken)
+            self.say_no_more()
 
     def _control(self, opcode: int, payload: bytes) -> None:
         if self.closing:  # behind our close frame nothing more is said
@@ -62,7 +67,8 @@ class WebSocket(Stream):
         elif opcode == PING:
             self._put(frame(payload, PONG))
         elif opcode == PONG:
-            self.node.proved(self.session)
+            if payload == b"%d" % self._pings:  # that to an earlier ping proves less than was handed over since
+                self.node.proved(self.session)
         elif opcode == CLOSE:
             self._put(frame(payload[:2], CLOSE))
             self.flush()
@@ -87,7 +93,8 @@ class WebSocket(Stream):
 
     def ping(self) -> None:
         """Ask for a sign of life, which also proves that all before it was taken."""
-        self._put(frame(b"", PING))
+        self._pings += 1
+        self._put(frame(b"%d" % self._pings, PING))
 
     def last_words(self, reason: CloseReason) -> bytes:
         """Return the close frame."""
