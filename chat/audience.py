@@ -22,10 +22,10 @@ class LocalUser:
 
 class Audience:
     """The local members of a conversation. `early` holds events that wait for the member list to be read; `seq` is the
-    last entry handed to them, 0 before the first.
+    last entry handed to them, 0 before the first; `wanted` a change that the database is known to hold.
     """
 
-    __slots__ = ("early", "filling", "gate", "id", "seq", "users", "version")
+    __slots__ = ("early", "filling", "gate", "id", "seq", "users", "version", "wanted")
 
     def __init__(self, conversation_id: int, change: int, version: int):
         self.id = conversation_id
@@ -35,3 +35,9 @@ class Audience:
         self.users: dict[int, LocalUser] = {}
         self.early: list[Event] | None = None
         self.filling = False
+        self.wanted = 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that was committed has not come through the gate yet."""
+        return bool(self.gate.early) or self.gate.last < self.wanted

@@ -59,17 +59,40 @@ BEGIN
     RETURN answer;
 END $$;
 
--- What a conversation holds after a change, up to its present one: {"change", "version", "low", "high", "entries": [...] as above}.
+-- What a conversation holds after a change: {"change": its present one, "upto": how far the entries reach, the same unless
+-- there are more than "most", "version", "low", "high", "entries": [... as above]}.
 CREATE OR REPLACE FUNCTION chat_after_1(conversation bigint, since bigint, most int) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT json_build_object('change', h.change, 'version', h.members_version, 'low', c.low, 'high', c.high, 'entries', (
-        SELECT coalesce(json_agg(json_build_array(e.conversation_id, c.low, c.high, e.seq, e.change, u.public_id, e.local_id, e.type, e.content, e.body,
-            (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
-            (extract(epoch FROM e.recalled_at) * 1000000)::bigint) ORDER BY e.seq), '[]')
+    SELECT json_build_object('change', h.change, 'upto', CASE WHEN a.found < most THEN h.change ELSE a.upto END,
+        'version', h.members_version, 'low', c.low, 'high', c.high, 'entries', a.entries)::text
+    FROM conversation_heads h JOIN conversations c ON c.id = h.conversation_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS found, max(e.change) AS upto,
+            coalesce(json_agg(json_build_array(e.conversation_id, c.low, c.high, e.seq, e.change, u.public_id, e.local_id, e.type, e.content, e.body,
+                (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
+                (extract(epoch FROM e.recalled_at) * 1000000)::bigint) ORDER BY e.change), '[]') AS entries
         FROM (SELECT * FROM entries x WHERE x.conversation_id = conversation AND x.change > since
-              AND x.seq > h.last_seq - (h.change - since) ORDER BY x.seq DESC LIMIT most) e
-        LEFT JOIN users u ON u.id = e.sender_id))::text
-    FROM conversation_heads h JOIN conversations c ON c.id = h.conversation_id WHERE h.conversation_id = conversation
+              AND x.seq > h.last_seq - (h.change - since) ORDER BY x.change LIMIT most) e
+        LEFT JOIN users u ON u.id = e.sender_id) a
+    WHERE h.conversation_id = conversation
+$$;
+
+-- Those of some conversations that are private: [[conversation, low, high], ...].
+CREATE OR REPLACE FUNCTION chat_pairs_1(conversations json) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(json_agg(json_build_array(c.id, c.low, c.high)), '[]')::text
+    FROM json_array_elements_text(conversations) AS i(id) JOIN conversations c ON c.id = i.id::bigint WHERE c.low IS NOT NULL
+$$;
+
+-- Where a user is besides the conversations that are known: [[conversation, its change before they came, its change], ...].
+CREATE OR REPLACE FUNCTION chat_joined_1(me bigint, known json) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(json_agg(json_build_array(m.conversation_id, coalesce((
+        SELECT e.change FROM entries e WHERE e.conversation_id = m.conversation_id AND e.created_at < m.joined_at
+        ORDER BY e.seq DESC LIMIT 1), 0), h.change)), '[]')::text
+    FROM memberships m JOIN conversation_heads h ON h.conversation_id = m.conversation_id
+    WHERE m.user_id = me AND m.left_seq IS NULL AND NOT m.away
+      AND NOT EXISTS (SELECT FROM json_array_elements_text(known) AS k(id) WHERE k.id::bigint = m.conversation_id)
 $$;
 
 -- What was committed lately: {"now": microseconds, "heads": [[conversation, change]], "users": [[user, change]], "ended": [logins]}.

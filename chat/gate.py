@@ -1,8 +1,9 @@
 """The order gate of one conversation: lets its events through in the order of `change`. Pure.
 
 Two workers commit 101, 102 and may publish 102, 101. What is next goes through; what comes early waits for the hole
-before it (the hub has it read from the database after 50 ms); what was let through lately is dropped. Nothing is
-dropped only because it is older: a late stranger passes, and the client keeps the higher `change`.
+before it (the hub has it read from the database after 50 ms); what was let through lately is dropped. A new entry that
+comes late was let through, too, or was read from the database, which has all of them. Nothing else is dropped only
+because it is older: a late stranger passes, and the client keeps the higher `change`.
 """
 
 from chat.frames import Event
@@ -14,7 +15,10 @@ EARLY = 512  # events that wait for a hole; beyond, the database is the shorter 
 
 
 class Gate:
-    """`last` is the highest change with none missing before it. `early` waits, by change."""
+    """`last` is the highest change with none missing before it. `early` waits, by change.
+
+    Up to the `last` that a gate begins with, its members read the entries from the log or the database.
+    """
 
     __slots__ = ("early", "last", "recent")
 
@@ -33,7 +37,7 @@ class Gate:
             if len(self.early) < EARLY:
                 self.early.setdefault(change, event)
             return []
-        if change in self.recent:
+        if change in self.recent or event.name == "message":
             return []
         self._remember(change)
         return [event]

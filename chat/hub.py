@@ -123,12 +123,35 @@ class Hub:
             if breathe is not None and not place % BREATH:
                 breathe()
 
+    def expect(self, conversation_id: int, change: int) -> None:
+        """The database holds a conversation up to this change: have what was not told of it read and delivered."""
+        audience = self.audiences.get(conversation_id)
+        if audience is not None and audience.gate.last < change:
+            audience.wanted = max(audience.wanted, change)
+            self._ask_fill(audience)
+
+    def reached(self, conversation_id: int, change: int) -> bool:
+        """Tell whether everything up to a change was delivered here, or concerns nobody here."""
+        audience = self.audiences.get(conversation_id)
+        return audience is None or (audience.early is None and audience.gate.last >= change)
+
+    def begin(self, conversation_id: int, after: int, change: int, pair: tuple[int, ...] = ()) -> None:
+        """Open the room of a conversation that somebody here was not told of: what came after a change is read."""
+        if conversation_id not in self.audiences:
+            self._open_room(conversation_id, after)
+            self._pair_all(pair)
+            self.expect(conversation_id, change)
+
+    def lagging(self) -> bool:
+        """Tell whether anything is known to be committed that was neither told nor read yet."""
+        return any(audience.gate.last < audience.wanted for audience in self.holding)
+
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""
         audience.filling = False
         for event in audience.gate.fill(events, upto):
             self._deliver(audience, event)
-        if audience.gate.early and not audience.filling:
+        if audience.behind and not audience.filling:
             self._ask_fill(audience)
 
     def members_read(self, audience: Audience, version: int, members: Iterable[tuple[int, int]]) -> None:
@@ -149,7 +172,7 @@ class Hub:
 
     def waiting(self) -> Iterable[Event]:
         """Return the events that were offered and not delivered yet."""
-        for audience in [audience for audience in self.holding if not (audience.gate.early or audience.early)]:
+        for audience in [audience for audience in self.holding if not (audience.behind or audience.early)]:
             self.holding.discard(audience)
         held = [[*audience.gate.early.values(), *(audience.early or ())] for audience in self.holding]
         return [*chain.from_iterable(held), *self._kept]
@@ -172,12 +195,17 @@ class Hub:
         """Open the room of a conversation when the event brings somebody in who is connected here."""
         members = event.members or event.added
         if event.change and any(member in self.users for member in members):
-            audience = self.audiences[event.target] = Audience(event.target, event.change - 1, event.version)
-            audience.version = -1
+            # A private conversation that nobody here was in is new, and all of it is theirs.
+            audience = self._open_room(event.target, 0 if event.private else event.change - 1)
             if event.private:
                 self._pair_all(event.members)
             return audience
         return None
+
+    def _open_room(self, conversation_id: int, after: int) -> Audience:
+        """Make an audience whose members are still to be learnt."""
+        audience = self.audiences[conversation_id] = Audience(conversation_id, after, -1)
+        return audience
 
     def _pair_all(self, members: tuple[int, ...]) -> None:
         for user_id in members:

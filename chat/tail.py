@@ -13,7 +13,7 @@ import gevent
 import orjson
 from gevent.event import Event as Signal
 
-from chat.audience import Audience
+from chat.audience import Audience, LocalUser
 from chat.catchup import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
@@ -31,6 +31,7 @@ BACK_US = 10_000_000  # microseconds a commit may take longer than its clock say
 FILL = 500  # entries read for one conversation at a time
 REMEMBERED = 50_000  # conversations whose last told change is remembered, in each of two generations
 HOLE = 0.05  # seconds a hole in the order waits for its event before the database is asked
+AGAIN = 0.5  # seconds until a database that could not be asked is asked again
 
 
 class Tail:
@@ -47,13 +48,16 @@ class Tail:
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
         self._after = Statement(database_url, "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)", "chat filling")
         self._members = Statement(database_url, "SELECT chat_members_1($1::bigint)", "chat members")
+        self._pairs = Statement(database_url, "SELECT chat_pairs_1($1::json)", "chat tail")
+        self._joined = Statement(database_url, "SELECT chat_joined_1($1::bigint, $2::json)", "chat tail")
         self._hub, self._log = hub, log
         self._ended, self._user_behind = ended, user_behind
         self._told: list[dict[tuple[str, int], int]] = [{}, {}]
         self._holes: list[Audience] = []
         self._unread_lists: list[Audience] = []
-        self._hole, self._list = Signal(), Signal()
+        self._hole, self._list, self._sooner = Signal(), Signal(), Signal()
         self.looked_us = 0
+        self.began = 0.0  # monotonic time at which the last look began that found out everything
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
 
     def told(self, events: Iterable[Event]) -> None:
@@ -72,6 +76,10 @@ class Tail:
         self._holes.append(audience)
         self._hole.set()
 
+    def look_soon(self) -> None:
+        """Look at once: something may have been missed."""
+        self._sooner.set()
+
     def read_members(self, audience: Audience) -> None:
         """Ask for a conversation's member list."""
         self._unread_lists.append(audience)
@@ -84,12 +92,14 @@ class Tail:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
-            gevent.sleep(IN_DOUBT if self._log.epoch is None else EVERY)
+            self._sooner.wait(IN_DOUBT if self._log.epoch is None else EVERY)
+            self._sooner.clear()
 
     def _look_once(self, since: int) -> int:
         """Look at what was committed since; return from when the next look has to look."""
         if not since:
             since = int(time.time() * 1e6) - 2 * BACK_US
+        began = time.monotonic()
         seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
         self._ended(seen["ended"])
         behind = self._behind(seen)
@@ -100,7 +110,7 @@ class Tail:
                     (scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change
                 ]
             self._heal(behind)
-        self.looked_us = seen["now"]
+        self.began, self.looked_us = began, seen["now"]
         return int(seen["now"]) - BACK_US
 
     def _behind(self, seen: dict[str, Any]) -> list[tuple[str, int, int]]:
@@ -115,24 +125,40 @@ class Tail:
         return max(self._told[0].get(key, 0), self._told[1].get(key, 0))
 
     def _heal(self, behind: list[tuple[str, int, int]]) -> None:
+        """Have read what was not told. Raises Lost when the database cannot say whom it concerns: look again."""
         hub = self._hub()
+        heads = {target: change for scope, target, change in behind if scope == CONVERSATION}
+        for target, change in heads.items():
+            hub.expect(target, change)
+        self._begin_pairs({target: change for target, change in heads.items() if target not in hub.audiences})
+        for user, change in [(target, change) for scope, target, change in behind if scope == USER]:
+            if user in hub.users:
+                self._begin_joined(hub.users[user])
+                self._user_behind(user, change)
         for scope, target, change in behind:
-            audience = hub.audiences.get(target) if scope == CONVERSATION else None
-            if scope == USER:
-                self._user_behind(target, change)
-            elif audience is not None and audience.gate.last < change and not audience.filling:
-                audience.filling = True
-                self._read_after(audience)
-            if self._log.epoch is not None:
-                self._told[0][(scope, target)] = change
-        self._heal_logs([target for scope, target, _ in behind if scope == CONVERSATION])
+            self._told[0][(scope, target)] = change
+        self._heal_logs(list(heads))
         hub.flush()
 
+    def _begin_pairs(self, unknown: dict[int, int]) -> None:
+        """Open those of these private conversations that somebody here is in: they are new, and all is read."""
+        hub = self._hub()
+        rows = orjson.loads(self._pairs.run(orjson.dumps(list(unknown))) or b"[]") if unknown else []
+        for conversation, low, high in rows:
+            if low in hub.users or high in hub.users:
+                hub.begin(conversation, 0, unknown[conversation], (low, high))
+
+    def _begin_joined(self, user: LocalUser) -> None:
+        """Open the groups that a user was let into, as far as nobody here is in them."""
+        known = orjson.dumps(list(user.conversations))
+        for conversation, after, change in orjson.loads(self._joined.run(b"%d" % user.id, known) or b"[]"):
+            self._hub().begin(conversation, after, change)
+
     def _heal_logs(self, conversations: list[int]) -> None:
-        """Publish again what a log lacks: its reader cannot know of a worker that died before it published."""
+        """Publish again what a log lacks, so that its readers need not ask the database."""
         for conversation, last in self._log.changes(conversations).items():
             row = self._entries(conversation, last)
-            if row is not None and row["change"] > last:
+            if row is not None and last < row["upto"] == row["change"]:
                 self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
 
     def _fill_holes(self) -> None:
@@ -141,29 +167,31 @@ class Tail:
             self._hole.clear()
             gevent.sleep(HOLE)
             holes, self._holes = self._holes, []
-            for audience in holes:
-                if audience.gate.early:
-                    self._read_after(audience)
-                else:
-                    audience.filling = False
+            try:
+                while holes:
+                    self._fill_one(holes[-1])
+                    holes.pop()
+            except (Lost, Refused) as error:
+                logger.warning("%d conversations could not be read: %s", len(holes), error)
+                self._holes += holes
+                self._hole.set()
+                gevent.sleep(AGAIN)
             self._hub().flush()
 
-    def _read_after(self, audience: Audience) -> None:
-        row = self._entries(audience.id, audience.gate.last)
+    def _fill_one(self, audience: Audience) -> None:
+        row = self._entries(audience.id, audience.gate.last) if audience.behind else None
         if row is None:
             audience.filling = False
             return
         events = [entry_event(entry, row["version"]) for entry in row["entries"]]
-        if not any(event.change == row["change"] for event in events):
+        if not any(event.change == row["upto"] for event in events):
             events.append(_changed(audience.id, row))
-        self._hub().filled(audience, events, row["change"])
+        audience.wanted = row["change"]
+        self._hub().filled(audience, events, row["upto"])
 
     def _entries(self, conversation: int, since: int) -> Any:
-        try:
-            answer = self._after.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
-        except (Lost, Refused) as error:
-            logger.warning("Conversation %d could not be read: %s", conversation, error)
-            return None
+        """Return what a conversation holds after a change, None if it is gone. Raises Lost or Refused."""
+        answer = self._after.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
         return orjson.loads(answer) if answer else None
 
     def _read_lists(self) -> None:
@@ -188,5 +216,5 @@ class Tail:
 
 def _changed(conversation: int, row: dict[str, Any]) -> Event:
     wire_id = conversation_wire_id(conversation, row["low"], row["high"])
-    data = {"conversationId": wire_id, "change": row["change"], "kind": "changed"}
-    return Event.of("conversation", data, CONVERSATION, conversation, change=row["change"], version=row["version"])
+    data = {"conversationId": wire_id, "change": row["upto"], "kind": "changed"}
+    return Event.of("conversation", data, CONVERSATION, conversation, change=row["upto"], version=row["version"])

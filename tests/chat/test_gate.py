@@ -7,8 +7,8 @@ from chat.frames import CONVERSATION, Event
 from chat.gate import EARLY, RING, Gate
 
 
-def event(change: int) -> Event:
-    return Event("message", b"{}", CONVERSATION, 1, change=change)
+def event(change: int, name: str = "message") -> Event:
+    return Event(name, b"{}", CONVERSATION, 1, change=change)
 
 
 def changes(events: list[Event]) -> list[int]:
@@ -41,8 +41,14 @@ def test_changes_without_an_event_of_their_own_are_passed_over_and_a_late_strang
     delivered = changes(gate.fill([event(change) for change in sorted(kept)], size))
     assert delivered == sorted(kept)
     assert gate.last == size
-    late = [change for stranger in strangers for change in changes(gate.offer(event(stranger)))]
+    late = [change for stranger in strangers for change in changes(gate.offer(event(stranger, "conversation")))]
     assert sorted(late) == sorted(set(strangers) - kept)
+
+
+def test_a_message_that_comes_when_the_database_told_it_long_ago_is_dropped() -> None:
+    gate = Gate(100)
+    gate.fill([event(change) for change in range(101, 501)], 500)
+    assert [gate.offer(event(change)) for change in (90, 101, 300, 500)] == [[], [], [], []]
 
 
 def test_what_is_next_goes_through_at_once_and_lets_the_waiting_follow() -> None:

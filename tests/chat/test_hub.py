@@ -339,3 +339,43 @@ def test_a_message_is_encoded_once_for_all(house: House) -> None:
     house.offer(event)
     made = [event.encoded("native", lambda one: b"frame") for _ in range(3)]
     assert made[0] is made[1] is made[2]
+
+
+# What nobody told.
+
+
+def test_what_the_database_is_known_to_hold_is_read_until_it_has_come_through(house: House) -> None:
+    ann = house.come(1)
+    house.hub.expect(ROOM, 3)
+    assert house.hub.lagging()
+    assert not house.hub.reached(ROOM, 3)
+    house.hub.filled(house.holes[0], [message(1), message(2)], 2)
+    assert len(house.holes) == 2
+    house.hub.filled(house.holes[1], [message(3)], 3)
+    assert heard(ann) == [1, 2, 3]
+    assert house.hub.reached(ROOM, 3)
+    assert not house.hub.lagging()
+
+
+def test_the_second_message_of_a_new_private_conversation_waits_for_the_first(house: House) -> None:
+    ann = house.come(1, rooms=())
+    house.offer(message(2, 0, members=(1, 2), private=True))
+    assert heard(ann) == []
+    house.offer(message(1, 0, members=(1, 2), private=True))
+    assert heard(ann) == [1, 2]
+
+
+def test_a_private_conversation_that_nobody_told_of_is_opened_and_read_from_its_beginning(house: House) -> None:
+    ann = house.come(1, rooms=())
+    house.hub.begin(ROOM, 0, 1, (1, 2))
+    house.hub.filled(house.holes[0], [message(1, 0, members=(1, 2), private=True)], 1)
+    assert heard(ann) == [1]
+    assert house.hub.peers == {2: {1}}
+
+
+def test_a_group_that_nobody_told_of_is_read_for_whom_it_let_in_and_shows_nothing_from_before(house: House) -> None:
+    ann = house.come(1, rooms=())
+    house.hub.begin(ROOM, 0, 3)
+    house.hub.filled(house.holes[0], [message(change, 2) for change in (1, 2, 3)], 3)
+    house.hub.members_read(house.lists[0], 2, [(1, 2)])
+    assert heard(ann) == [3]
