@@ -19,16 +19,27 @@ from chat.log import Log, LogRead, log_name
 from chat.messages import message_json
 from chat.postgres import Lost, Refused, Statement
 
-__all__ = ["CHUNK", "MARGIN_US", "CatchUp", "Missed", "entry_event"]
+__all__ = ["CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
 
 SQL = "SELECT chat_missed_1($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
 MOST_BYTES = 1_000_000  # the same in bytes
 CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
+CHUNK_BYTES = 65_536  # the same in bytes: with the message that goes beyond it far below what may wait for a client
 # Microseconds by which what was committed may be younger than its number: 5 s a statement, 5 s idle, and two clocks.
 MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
+
+
+class Place(NamedTuple):
+    """A conversation as it stood when a user's session opened: `touched` in 8 s, `behind`: no device has all of it."""
+
+    conversation: int
+    touched: int
+    behind: bool
+    change: int
+    visible_from: int
 
 
 class Missed(NamedTuple):
@@ -53,16 +64,14 @@ class CatchUp:
         young = time.time() - cursor.time_us / 1e6 < self._seconds
         return bool(cursor.generation == generation and self._log.epoch and cursor.epoch == self._log.epoch and young)
 
-    def read(
-        self, user_id: int, cursor: Cursor, generation: str, heads: Iterable[tuple[int, int]], user_touched: int
-    ) -> Missed:
-        """Return what came after the cursor. `heads` are (conversation, touched) of all the user's conversations.
+    def read(self, user_id: int, cursor: Cursor, generation: str, places: Iterable[Place], user_touched: int) -> Missed:
+        """Return what came after the cursor. `places` are all the user's conversations.
 
         Raises ChatError overloaded when the database cannot be asked.
         """
         if self.resumable(cursor, generation):
             bucket = (cursor.time_us - MARGIN_US) // BUCKET_US
-            recent = [conversation for conversation, touched in heads if touched >= bucket]
+            recent = {place.conversation: place for place in places if place.touched >= bucket}
             found = self._from_logs(user_id, cursor, recent)
             if found is not None:
                 return self._completed(user_id, cursor, found, recent, user_touched >= bucket)
@@ -80,8 +89,9 @@ class CatchUp:
             _receipt(user_id, row) for row in answer["receipts"]
         ]
 
-    def _from_logs(self, user_id: int, cursor: Cursor, conversations: list[int]) -> LogRead | None:
-        names = [log_name(USER, user_id), *(log_name(CONVERSATION, number) for number in conversations)]
+    def _from_logs(self, user_id: int, cursor: Cursor, recent: Mapping[int, Place]) -> LogRead | None:
+        names = {log_name(CONVERSATION, number): place.change for number, place in recent.items()}
+        names[log_name(USER, user_id)] = 0
         try:
             found = self._log.read(names, cursor.n, MOST_ENTRIES + 1)
         except RedisError:
@@ -89,11 +99,13 @@ class CatchUp:
             return None
         return found if found.epoch == cursor.epoch and found.n >= cursor.n else None
 
-    def _completed(self, user_id: int, cursor: Cursor, found: LogRead, recent: list[int], user_moved: bool) -> Missed:
+    def _completed(
+        self, user_id: int, cursor: Cursor, found: LogRead, recent: Mapping[int, Place], user_moved: bool
+    ) -> Missed:
         """Ask the database for those conversations whose logs could not tell."""
         events = [
             event
-            for event in found.events
+            for event in _theirs(user_id, found.events, recent)
             if event.change > cursor.seen.get(event.target, (0, 0))[0] or event.scope != CONVERSATION
         ]
         own = log_name(USER, user_id)
@@ -164,17 +176,45 @@ def _entry_json(row: list[Any]) -> bytes:
     return message_json(wire_id, number, seq, change, sender, local_id, kind, content, body, created, edited, recalled)
 
 
+def _theirs(user_id: int, events: list[Event], places: Mapping[int, Place]) -> list[Event]:
+    """Return what a user may see of the logs, which are everybody's: not what was written while they were not in."""
+    came: dict[int, int] = {}
+    went: dict[int, int] = {}
+    for event in events:
+        if user_id in event.added:
+            came[event.target] = event.n
+            went.pop(event.target, None)
+        elif user_id in event.removed:
+            went[event.target] = event.n
+    return [event for event in events if event.scope != CONVERSATION or _seen(event, places[event.target], came, went)]
+
+
+def _seen(event: Event, place: Place, came: Mapping[int, int], went: Mapping[int, int]) -> bool:
+    begun = event.seq > place.visible_from if event.seq else event.n >= came.get(event.target, 0)
+    return begun and event.n < went.get(event.target, event.n + 1)
+
+
 def _batches(entries: list[list[Any]]) -> list[Event]:
-    """Return `offline.batch` events of up to 50 messages each. They belong to no one conversation."""
+    """Return `offline.batch` events of up to CHUNK messages or CHUNK_BYTES. They belong to no one conversation."""
     events = []
-    for start in range(0, len(entries), CHUNK):
-        rows = entries[start : start + CHUNK]
-        remaining = len(entries) - start - len(rows)
-        raw = b'{"messages":[%b],"remaining":%d}' % (b",".join(map(_entry_json, rows)), remaining)
-        event = Event("offline.batch", raw, USER, 0, logged=False)
-        event.told = tuple((row[0], row[4], row[3]) for row in rows)
-        events.append(event)
+    rows: list[list[Any]] = []
+    parts: list[bytes] = []
+    size = 0
+    for place, row in enumerate(entries, 1):
+        rows.append(row)
+        parts.append(_entry_json(row))
+        size += len(parts[-1])
+        if len(rows) == CHUNK or size >= CHUNK_BYTES or place == len(entries):
+            events.append(_batch(rows, parts, len(entries) - place))
+            rows, parts, size = [], [], 0
     return events
+
+
+def _batch(rows: list[list[Any]], parts: list[bytes], remaining: int) -> Event:
+    raw = b'{"messages":[%b],"remaining":%d}' % (b",".join(parts), remaining)
+    event = Event("offline.batch", raw, USER, 0, logged=False)
+    event.told = tuple((row[0], row[4], row[3]) for row in rows)
+    return event
 
 
 def _changed(row: list[Any]) -> Event:

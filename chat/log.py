@@ -100,16 +100,20 @@ class Log:
     def _lose(self, events: list[Event]) -> None:
         self._lost = self._lost or any(event.logged for event in events)
 
-    def read(self, names: list[str], after: int, most: int) -> LogRead:
-        """Read logs after number `after`, at most `most` events (one more means: too many). Raises RedisError."""
+    def read(self, names: Mapping[str, int], after: int, most: int) -> LogRead:
+        """Read logs after number `after`, at most `most` events (one more means: too many).
+
+        `names` says up to which change the database is known to stand: a log that ends before cannot tell. Raises
+        RedisError.
+        """
         epoch, n, logs = self._read(args=[self._prefix, after, most, *names])
         events: list[Event] = []
         unsure = []
-        for name, found in zip(names, logs, strict=True):
-            if not found or int(found[0]) > after:
+        for (name, change), found in zip(names.items(), logs, strict=True):
+            if not found or int(found[0]) > after or int(found[1]) < change:
                 unsure.append(name)
                 continue
-            for entry_id, fields in found[1]:
+            for entry_id, fields in found[2]:
                 event = Event.read(fields[3], fields[5])
                 event.n = int(entry_id.split(b"-")[0])
                 events.append(event)

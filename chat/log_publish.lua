@@ -45,7 +45,9 @@ for place = 7, #ARGV, 4 do
             local key = prefix .. name
             if log.last < 0 or (change > 0 and log.change > 0 and change > log.change + 1) then
                 redis.call('DEL', key)
-                log.last, log.half, log.size = change == 1 and 0 or n - 1, n, 0  -- nothing stands before a first change
+                -- Nothing stands before a first change. Before any other something may that was never told, so that
+                -- only who was handed this very event is known to have it.
+                log.last, log.half, log.size = change == 1 and 0 or n, n, 0
             end
             redis.call('XADD', key, 'MAXLEN', most, string.format('%.0f-0', n), 'p', string.format('%.0f', log.last), 'h', header, 'd', data)
             log.size = log.size + #data + #header

@@ -2,7 +2,7 @@
 --
 -- ARGV: prefix, number, most entries in all, then the logs' names.
 -- Answers {epoch or '', last number given out, {log, ...}}; a log is {} when it is not there, else
--- {number before its first entry, {{n-0, {p, .., h, header, d, data}}, ...}}.
+-- {number before its first entry, its last change, {{n-0, {p, .., h, header, d, data}}, ...}}.
 local prefix, after, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local logs = {}
 for place = 4, #ARGV do
@@ -16,7 +16,8 @@ for place = 4, #ARGV do
             found = redis.call('XRANGE', key, '(' .. after .. '-0', '+', 'COUNT', left)
             left = left - #found
         end
-        logs[#logs + 1] = {first[2][2], found}
+        local change = string.match(redis.call('GET', key .. ':last') or '0 ', '(%-?%d+) ')
+        logs[#logs + 1] = {first[2][2], change, found}
     end
 end
 return {redis.call('GET', prefix .. 'event:epoch') or '', tonumber(redis.call('GET', prefix .. 'event:n') or 0), logs}

@@ -12,6 +12,7 @@ import orjson
 from gevent.event import Event as Signal
 
 from chat.audience import LocalUser
+from chat.catchup import Place
 from chat.frames import Caller
 from chat.hub import Hub
 from chat.postgres import Lost, Refused, Statement
@@ -25,11 +26,11 @@ GIVE_UP = 10.0  # seconds a session waits for a database that is away
 
 
 class Opened(NamedTuple):
-    """What the database said of a user: `gone_us` is the login's gone_at; heads are (conversation, touched, behind)."""
+    """What the database said of a user: `gone_us` is the login's gone_at, `places` are their conversations."""
 
     gone_us: int | None
     user_touched: int
-    heads: list[tuple[int, int, bool]]
+    places: list[Place]
 
 
 class Named(Protocol):
@@ -123,7 +124,8 @@ class Opening:
         session.caller = Caller(user_id, one.named.public_id, login_id, session.id)
         user = self._hub.enter(session)
         self._join(user, heads)
-        self._opened(session, Opened(gone_us, user_touched, [(head[0], head[5], head[6]) for head in heads]))
+        places = [Place(head[0], head[5], head[6], head[3], head[7]) for head in heads]
+        self._opened(session, Opened(gone_us, user_touched, places))
 
     def _join(self, user: LocalUser, heads: list[list[int]]) -> None:
         for conversation, low, high, change, version, *_ in heads:

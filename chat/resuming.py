@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from chat.catchup import CHUNK, MARGIN_US, Missed
+from chat.catchup import CHUNK, CHUNK_BYTES, MARGIN_US, Missed
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, USER, Event
@@ -23,6 +23,7 @@ __all__ = ["Resuming", "first_cursor", "lacks"]
 AT_ONCE = 64  # sessions that catch up at a time; more than the database answers at once
 TAKEN_SECONDS = 30.0  # for a client to take what it was handed
 AGAIN = 0.2  # seconds until a database that could not be asked is asked again
+LEVEL = 0.02  # seconds between two looks whether the hub has come to where a session stands
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
@@ -34,9 +35,37 @@ def first_cursor(generation: str, opened: Opened) -> Cursor:
 def lacks(opened: Opened) -> bool:
     """Tell whether a device that brings no cursor may have missed something."""
     if opened.gone_us is None:
-        return any(behind for _, _, behind in opened.heads)
+        return any(place.behind for place in opened.places)
     bucket = (opened.gone_us - MARGIN_US) // BUCKET_US
-    return opened.user_touched >= bucket or any(touched >= bucket for _, touched, _ in opened.heads)
+    return opened.user_touched >= bucket or any(place.touched >= bucket for place in opened.places)
+
+
+class _Handed:
+    """What a session was handed while it caught up: `told` in single, `upto` the highest change of a conversation."""
+
+    def __init__(self, cursor: Cursor, opened: Opened):
+        self.told: set[tuple[str, int, int]] = set()
+        # A cursor that says more than the database held is no proof of anything.
+        self.upto = {
+            place.conversation: min(cursor.seen[place.conversation][0], place.change)
+            for place in opened.places
+            if place.conversation in cursor.seen
+        }
+
+    def has(self, event: Event) -> bool:
+        """Tell whether an event was in what was handed over, or is older than that."""
+        if event.scope == CONVERSATION and event.name == "message" and event.change <= self.upto.get(event.target, 0):
+            return True
+        return (event.scope, event.target, event.change) in self.told
+
+    def note(self, event: Event) -> None:
+        """Remember an event that was handed over."""
+        if event.change:
+            self.told.add((event.scope, event.target, event.change))
+        told = [*event.told, *([(event.target, event.change, 0)] if event.scope == CONVERSATION else [])]
+        for conversation, change, _ in told:
+            self.told.add((CONVERSATION, conversation, change))
+            self.upto[conversation] = max(change, self.upto.get(conversation, 0))
 
 
 class Resuming:
@@ -49,45 +78,53 @@ class Resuming:
     def run(self, session: Session, cursor: Cursor, opened: Opened) -> None:
         """Bring a session from its cursor to where the hub stands, and turn it live."""
         node = self._node
-        heads = [(conversation, touched) for conversation, touched, _ in opened.heads]
-        told: set[tuple[str, int, int]] = set()
+        handed = _Handed(cursor, opened)
         while session.state is State.CATCHING:
             session.overheard = False
             try:
                 with self._places:
                     missed = node.catchup.read(
-                        session.caller.user_id, cursor, node.generation, heads, opened.user_touched
+                        session.caller.user_id, cursor, node.generation, opened.places, opened.user_touched
                     )
             except ChatError:
                 gevent.sleep(AGAIN)
                 continue
             if missed.resync:
                 self._resync(session)
-            elif not self._hand_over(session, missed, told):
+            elif not self._hand_over(session, missed, handed):
                 return
-            if not session.overheard:
-                self.turn_live(session, told)
-            cursor = cursor._replace(
-                seen={**cursor.seen, **{target: (change, 0) for scope, target, change in told if scope == CONVERSATION}}
-            )
+            if self._is_level(session, handed):
+                self.turn_live(session, handed)
+            cursor = cursor._replace(seen=cursor.seen | {place: (change, 0) for place, change in handed.upto.items()})
 
-    def _hand_over(self, session: Session, missed: Missed, told: set[tuple[str, int, int]]) -> bool:
+    def _hand_over(self, session: Session, missed: Missed, handed: _Handed) -> bool:
         """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
-        waiting = 0
+        count = size = 0
         for event in missed.events:
-            if (event.scope, event.target, event.change) in told:
+            if event.change and handed.has(event):
                 continue
-            if waiting and waiting + (len(event.told) or 1) > CHUNK:
+            more = len(event.told) or 1
+            if count and (count + more > CHUNK or size + len(event.raw) > CHUNK_BYTES):
                 if not self._taken(session):
                     return False
-                waiting = 0
-            waiting += len(event.told) or 1
-            told.update([(CONVERSATION, conversation, change) for conversation, change, _ in event.told])
-            if event.change:
-                told.add((event.scope, event.target, event.change))
+                count = size = 0
+            count, size = count + more, size + len(event.raw)
+            handed.note(event)
             session.hand_over(event)
         self._node.hub.flush()
         return True
+
+    def _is_level(self, session: Session, handed: _Handed) -> bool:
+        """Wait until the hub stands where the session was brought to, so that nothing comes a second time.
+
+        False: more came meanwhile than was kept, and has to be read.
+        """
+        hub = self._node.hub
+        for conversation, change in handed.upto.items():
+            hub.expect(conversation, change)
+        while session.state is State.CATCHING and not all(hub.reached(*place) for place in handed.upto.items()):
+            gevent.sleep(LEVEL)
+        return session.state is State.CATCHING and not session.overheard
 
     def _taken(self, session: Session) -> bool:
         """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s."""
@@ -103,15 +140,15 @@ class Resuming:
             self._node.end(session, CloseReason.LOST)
         return session.state is not State.CLOSED
 
-    def turn_live(self, session: Session, told: set[tuple[str, int, int]]) -> None:
+    def turn_live(self, session: Session, handed: _Handed | None = None) -> None:
         """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
         held, session.held = session.held or [], None
         session.state = State.LIVE
         session.taken_us = session.taken_us or time.time_ns() // 1_000
         for event in held:
-            if not event.change or (event.scope, event.target, event.change) not in told:
+            if not (event.change and handed is not None and handed.has(event)):
                 session.hand_over(event)
-        if told or held:
+        if held or (handed is not None and handed.told):
             session.carrier.event(self._node.cursor_event())
         session.carrier.live()
         self._node.hub.flush()

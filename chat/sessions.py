@@ -166,7 +166,7 @@ class Sessions:
         )
         session.taken_us = cursor.time_us
         if complete:
-            self._resuming.turn_live(session, set())
+            self._resuming.turn_live(session)
         else:
             gevent.spawn(self._resuming.run, session, cursor, opened)
         node.dispatch.wake(session)
