@@ -4,6 +4,7 @@ Redis is trusted from when the subscription stands until something fails; in bet
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -40,6 +41,8 @@ class Bus:
         self._process_id = process_id
         self._log, self._hub, self._tail, self._ended = log, hub, tail, ended
         self._watermark = Watermark()
+        self._epoch: str | None = None  # of the last subscription
+        self._since = 0.0  # monotonic time at which the subscription began
         self._broker = Broker(redis, config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt)
         self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
 
@@ -50,6 +53,8 @@ class Bus:
 
     def n(self) -> int:
         """Return the number of the bus up to which everything was delivered here."""
+        if self._tail.began > self._since and not self._hub.lagging():
+            self._watermark.settle()
         return self._watermark.n(self._hub)
 
     def _heard(self, batch: Batch) -> None:
@@ -72,7 +77,13 @@ class Bus:
             self._hub.offer(event)
 
     def _subscribed(self) -> None:
-        self._watermark.reset(self._log.connect())
+        """Stand where we stood until the tail has found what was told while we did not listen."""
+        stood = self._watermark.n(self._hub)
+        n = self._log.connect()
+        same = self._log.epoch == self._epoch
+        self._epoch, self._since = self._log.epoch, time.monotonic()
+        self._watermark.reset(n, (stood if same else 0) if self._hub.sessions else None)
+        self._tail.look_soon()
 
     def _mend(self) -> None:
         """Trust Redis again after it was wiped, or a call failed, while the subscription lived on."""

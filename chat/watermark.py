@@ -10,10 +10,15 @@ class Watermark:
 
     def __init__(self) -> None:
         self._heard = 0
+        self._floor: int | None = None  # what was numbered since may have been missed
 
-    def reset(self, n: int) -> None:
-        """Begin anew at the number at which the subscription began."""
-        self._heard = n
+    def reset(self, n: int, floor: int | None = None) -> None:
+        """Begin anew at the number at which the subscription began; stand at `floor`, if given, until `settle`."""
+        self._heard, self._floor = n, floor
+
+    def settle(self) -> None:
+        """What was missed before the subscription began is delivered."""
+        self._floor = None
 
     def heard(self, n: int) -> None:
         """A batch that ends at this number was heard and offered to the hub."""
@@ -22,4 +27,5 @@ class Watermark:
     def n(self, hub: Hub) -> int:
         """Return the number up to which nothing is missing here."""
         waiting = [event.n for event in hub.waiting() if event.n]
-        return min([self._heard, *(n - 1 for n in waiting)])
+        heard = self._heard if self._floor is None else min(self._floor, self._heard)
+        return min([heard, *(n - 1 for n in waiting)])

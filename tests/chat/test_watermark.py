@@ -58,3 +58,13 @@ def test_a_new_subscription_begins_anew_even_at_a_lower_number() -> None:
     mark.heard(100)
     mark.reset(3)
     assert mark.n(house.hub) == 3
+
+
+def test_what_was_told_while_nobody_listened_holds_it_until_the_tail_has_found_it() -> None:
+    house, mark = House(), Watermark()
+    mark.heard(20)
+    mark.reset(40, floor=20)
+    mark.heard(45)
+    assert mark.n(house.hub) == 20
+    mark.settle()
+    assert mark.n(house.hub) == 45
