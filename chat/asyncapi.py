@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from chat.answers import MessageSchema
 from chat.commands import verbs
 from chat.openapi import OneErrorSchema, SchemaBook
-from chat.schemas import PersonSchema, WireSchema
+from chat.schemas import WireSchema
 
 __all__ = ["EVENTS", "asyncapi"]
 
@@ -25,7 +25,7 @@ class AuthSchema(WireSchema):
 class HelloSchema(WireSchema):
     """The first event of a session."""
 
-    user = fields.Nested(PersonSchema, required=True)
+    user = fields.Dict(required=True, metadata={"description": "The `id` of whose session it is."})
     session_id = fields.String(required=True)
     cursor = fields.String(required=True)
     resumed = fields.Boolean(required=True)
@@ -70,11 +70,15 @@ class PresenceEventSchema(WireSchema):
 
 
 class ConversationEventSchema(WireSchema):
-    """Something of a conversation changed that is no entry; `kind` says what, further fields say how."""
+    """Something of a conversation changed that is no entry; `kind` says what, further fields say how.
+
+    With `change` it concerns all members, with `userChange` this user.
+    """
 
     conversation_id = fields.String(required=True)
-    change = fields.Integer(required=True)
     kind = fields.String(required=True)
+    change = fields.Integer()
+    user_change = fields.Integer()
 
 
 class UnreadEventSchema(WireSchema):
@@ -83,6 +87,7 @@ class UnreadEventSchema(WireSchema):
     conversation_id = fields.String(required=True)
     read_seq = fields.Integer(required=True)
     unread = fields.Integer(required=True)
+    user_change = fields.Integer()
 
 
 class OfflineBatchSchema(WireSchema):

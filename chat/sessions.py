@@ -207,7 +207,8 @@ class Sessions:
             return
         self._forget_nobody(session)
         session.cursor = Cursor.decode(cursor) if isinstance(cursor, str) else session.cursor
-        session.carrier.reply(command.id, b"{}")
+        if command.id is not None:
+            session.carrier.reply(command.id, b"{}")
         self._ask(session, admitted)
 
     def _forget_nobody(self, session: Session) -> None:
@@ -242,7 +243,7 @@ class Sessions:
         return Event.of("hello", data, USER, session.caller.user_id, logged=False)
 
     def _farewell(self, session: Session, reason: CloseReason, before: State) -> Event:
-        data: dict[str, Any] = {"code": reason.code, "reason": reason.name.lower().replace("_", " ")}
+        data: dict[str, Any] = {"code": reason.code, "reason": reason.message}
         if reason.come_back:
             data["retryAfter"] = CARRY_ON
             # A client that did not take everything stands where it last proved to stand.
