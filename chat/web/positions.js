@@ -14,18 +14,10 @@ export class Positions {
     this.#byUser.set(userId, { deliveredSeq: delivered, readSeq: read });
   }
 
-  forget(userId) {
-    this.#byUser.delete(userId);
-  }
-
   /** Keep only these members: somebody who left is no longer waited for. */
   keep(userIds) {
     const kept = new Set(userIds);
     for (const userId of this.#byUser.keys()) if (!kept.has(userId)) this.#byUser.delete(userId);
-  }
-
-  has(userId) {
-    return this.#byUser.has(userId);
   }
 
   /** How many members other than `exceptId` have, and have read, the entry: `{delivered, read, of}`. */

@@ -40,10 +40,6 @@ export class Room {
     return this.#shown?.conversation.id ?? null;
   }
 
-  focus() {
-    this.#shown?.composer.focus();
-  }
-
   #conversation() {
     const { store, route } = this.app;
     if (route.place === 'conversation') return store.conversations.get(route.id) ?? null;
