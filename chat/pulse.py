@@ -74,6 +74,8 @@ class Pulse:
         carrier = session.carrier
         if not carrier.provable:
             return
+        if session.asked > session.heard:
+            carrier.look()
         silent = now - session.heard
         if silent > self._quiet + ANSWER or (session.proof is not None and now - session.asked > UNPROVED):
             self._end(session, CloseReason.LOST)

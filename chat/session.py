@@ -36,6 +36,9 @@ class Carrier(Protocol):
     def ping(self) -> None:
         """Ask for a sign of life behind everything that was taken so far."""
 
+    def look(self) -> None:
+        """Look for a sign of life after a ping, where the client itself gives none."""
+
     def event(self, event: Event) -> None:
         """Take an event for the client."""
 

@@ -114,6 +114,9 @@ class Chain:
     def ping(self) -> None:
         """A poll proves by its cursor only."""
 
+    def look(self) -> None:
+        """A poll proves by its cursor only."""
+
     def pause(self) -> None:
         """No command comes this way."""
 

@@ -4,6 +4,10 @@ The connection is taken out of the web server like a WebSocket's. An `id:` line 
 event, so that a browser's EventSource resumes by itself with `Last-Event-ID`.
 """
 
+import fcntl
+import socket
+import struct
+import termios
 import time
 from typing import Any
 
@@ -56,17 +60,30 @@ class ServerSentEvents(Stream):
         """No command comes this way."""
 
     def ping(self) -> None:
-        """Write a comment. What lay before the one before it, and has left the outbox, counts as taken."""
+        """Write a comment. `look` tells whether it came to the other end."""
         self._put(COMMENT)
         self._asked = True
 
-    def flush(self) -> None:
-        """Give what was taken to the socket; a ping that went all the way is a sign of life."""
-        super().flush()
-        if self._asked and not self.outbox_bytes and not self.closing:
+    def look(self) -> None:
+        """Take it as a sign of life that the other end has acknowledged everything up to the last comment."""
+        if self._asked and not self.closing and not self.outbox_bytes and not _unacknowledged(self._sock):
             self._asked = False
             self.session.heard = time.monotonic()
             self.node.proved(self.session)
+
+    def flush(self) -> None:
+        """Give what was taken to the socket."""
+        super().flush()
+        if self._asked and not self.outbox_bytes:
+            self.drained()
+
+    def drained(self) -> None:
+        """Have the next chunk of a backlog handed over: the kernel has room again, though nothing is proved yet."""
+        if self.closing:
+            self.end()
+        elif self.session.taken is not None:
+            self.session.taken()
+            self.session.taken = None
 
     def last_words(self, reason: CloseReason) -> bytes:  # noqa: ARG002 (an interface)
         """Return what ends the stream: nothing, the connection's end says it."""
@@ -77,6 +94,12 @@ class ServerSentEvents(Stream):
         super().close(reason, farewell)
         if not self.outbox_bytes:
             self.end()
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Return the bytes given to the kernel that the other end has not acknowledged: those of a dead one stay."""
+    (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    return int(count)
 
 
 def mount(app: Flask) -> None:

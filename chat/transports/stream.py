@@ -89,6 +89,12 @@ class Stream:
     def live(self) -> None:
         """The session is live."""
 
+    def look(self) -> None:
+        """The client answers pings itself."""
+
+    def drained(self) -> None:
+        """The kernel has taken everything."""
+
     def pause(self) -> None:
         """Read no further commands: the kernel's buffer fills, and the client has to wait."""
         self._reads.stop()
@@ -231,6 +237,7 @@ class Stream:
             self._owed = 0
             if self.session.unanswered < UNANSWERED:
                 self.resume()
+            self.drained()
 
     def _readable(self) -> None:
         try:

@@ -19,6 +19,7 @@ class Carrier:
         self.events: list[Event] = []
         self.answers: list[tuple[Any, Any]] = []
         self.pings = 0
+        self.looks = 0
         self.flushes = 0
         self.paused = False
         self.is_live = False
@@ -37,6 +38,9 @@ class Carrier:
 
     def ping(self) -> None:
         self.pings += 1
+
+    def look(self) -> None:
+        self.looks += 1
 
     def flush(self) -> None:
         self.flushes += 1

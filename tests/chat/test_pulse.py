@@ -124,6 +124,17 @@ def test_the_idle_are_ended_after_a_day_without_a_command_and_never_where_the_se
     assert lasting.ended == []
 
 
+def test_a_carrier_is_asked_to_look_for_itself_while_a_ping_is_not_answered(ward: Ward) -> None:
+    session = ward.come(now=T)
+    ward.pulse.look(T + PING + 1.0)
+    assert session.carrier.looks == 0
+    ward.pulse.look(T + PING + 2.0)
+    assert session.carrier.looks == 1
+    session.heard = T + PING + 2.5
+    ward.pulse.look(T + PING + 3.0)
+    assert session.carrier.looks == 1
+
+
 def test_a_session_that_still_catches_up_is_asked_for_no_proof_of_live_events(ward: Ward) -> None:
     session = ward.come(now=T)
     session.state = State.CATCHING
