@@ -69,8 +69,13 @@ def reachable(folder: Path, account: Account | None) -> bool:
     if account is None:
         return True
     probe = subprocess.run(  # noqa: S603
-        ["/bin/sh", "-c", 'cd "$0"', str(folder)], cwd="/", check=False, capture_output=True,
-        user=account.uid, group=account.gid, extra_groups=[],
+        ["/bin/sh", "-c", 'cd "$0"', str(folder)],
+        cwd="/",
+        check=False,
+        capture_output=True,
+        user=account.uid,
+        group=account.gid,
+        extra_groups=[],
     )
     return probe.returncode == 0
 

@@ -138,7 +138,9 @@ class Writer:
         while batch:
             try:
                 answer = statement.run(self._encoded(batch), b"t" if waiting else b"f")
-            except orjson.JSONEncodeError:  # half a surrogate pair, from a door that reads JSON less strictly than orjson
+            except (
+                orjson.JSONEncodeError
+            ):  # half a surrogate pair, from a door that reads JSON less strictly than orjson
                 return self._halve(statement, batch)
             except (Refused, Lost) as error:
                 sqlstate = error.sqlstate if isinstance(error, Refused) else ""

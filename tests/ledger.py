@@ -68,7 +68,9 @@ Ledger = dict[str, Conversation]  # by wire id
 
 def read_ledger(database_url: str, users: Iterable[str] = ()) -> Ledger:
     """Read everything, or only what these users (wire ids) are or were in, as one moment has it."""
-    with psycopg.connect(database_url.replace("+psycopg", "", 1), row_factory=dict_row, connect_timeout=10) as connection:
+    with psycopg.connect(
+        database_url.replace("+psycopg", "", 1), row_factory=dict_row, connect_timeout=10
+    ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         values = {"users": list(users)}
         ledger = {row["wire_id"]: Conversation(**row) for row in connection.execute(HEADS, values)}

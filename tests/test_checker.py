@@ -18,14 +18,23 @@ Plant = Callable[[Conversation, Witness, Witness], None]
 
 
 def row(seq: int, sender: str | None = "ann", content: str = "", **more: Any) -> Entry:
-    made = Entry(seq, seq, seq, sender, f"l{seq}", "text", content or f"text {seq}", BEGIN + timedelta(microseconds=seq))
+    made = Entry(
+        seq, seq, seq, sender, f"l{seq}", "text", content or f"text {seq}", BEGIN + timedelta(microseconds=seq)
+    )
     return replace(made, **more)
 
 
 def told(entry: Entry, conversation: str = "p1-2") -> dict[str, Any]:
     return {
-        "id": f"m1-{entry.seq}", "conversationId": conversation, "seq": entry.seq, "change": entry.change, "senderId": entry.sender,
-        "localId": entry.local_id, "type": entry.type, "content": entry.content, "createdAt": entry.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "id": f"m1-{entry.seq}",
+        "conversationId": conversation,
+        "seq": entry.seq,
+        "change": entry.change,
+        "senderId": entry.sender,
+        "localId": entry.local_id,
+        "type": entry.type,
+        "content": entry.content,
+        "createdAt": entry.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     }
 
 
@@ -36,7 +45,9 @@ def talk() -> tuple[Conversation, Witness, Witness]:
     conversation = Conversation("p1-2", 4, 4, 0, 4, 2, rows=rows, members=members)
     held = {("p1-2", entry.seq): told(entry) for entry in rows}
     ann = Witness("ann's", "ann", [[told(rows[2])]], dict(held), [told(rows[0]), told(rows[1]), told(rows[3])])
-    bob = Witness("bob's", "bob", [[told(rows[0]), told(rows[1])], [told(rows[1]), told(rows[3])]], dict(held), [told(rows[2])])
+    bob = Witness(
+        "bob's", "bob", [[told(rows[0]), told(rows[1])], [told(rows[1]), told(rows[3])]], dict(held), [told(rows[2])]
+    )
     return conversation, ann, bob
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.chat.processes import DEADLINE, ROOT, Process, descendants, left_of, plain_environ, until
 
-APP = '''
+APP = """
 import os
 
 import psycopg
@@ -62,7 +62,7 @@ if __name__ == "__main__":
 
     chat.heartbeat.PATIENCE = float(os.environ.get("PATIENCE", "45"))
     main()
-'''
+"""
 WSGI = "from gevent import monkey; monkey.patch_all()\nfrom app import create_app\napp = create_app()\n"
 
 

@@ -303,7 +303,9 @@ def test_who_sends_has_read_what_was_there_and_its_authors_hear_of_it(scene, mon
     scene.say(group, eve)
     scene.say(group, ann, entries=2)
     scene.say(group, bob)
-    scene.ask("UPDATE memberships SET read_seq = 4, delivered_seq = 4 WHERE user_id = :u", u=bob)  # as the writer does with bob's message
+    scene.ask(
+        "UPDATE memberships SET read_seq = 4, delivered_seq = 4 WHERE user_id = :u", u=bob
+    )  # as the writer does with bob's message
     scene.positions().passed(bob, group, 1)
     wait_until(lambda: scene.events("receipt", ann))
     data = {"conversationId": f"g{group}", "userId": scene.name(bob), "readSeq": 4}

@@ -129,7 +129,9 @@ def test_a_key_in_the_tokens_own_header_is_not_taken():
 
 
 def test_a_host_may_share_the_secret():
-    claims = tokens().read(signed({"userId": 42, "exp": NOW + 3_600, "name": "Ann", "avatar": "https://x.example/a.png"}))
+    claims = tokens().read(
+        signed({"userId": 42, "exp": NOW + 3_600, "name": "Ann", "avatar": "https://x.example/a.png"})
+    )
     assert (claims.user, claims.login_id, claims.name, claims.avatar) == ("42", 0, "Ann", "https://x.example/a.png")
 
 

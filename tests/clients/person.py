@@ -53,7 +53,9 @@ class Person:
     def make_token(self) -> str:
         """Return a token of a login of its own."""
         now = int(time.time())
-        return jwt.encode({"sub": self.id, "name": self.id, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3_600}, SECRET, "HS256")
+        return jwt.encode(
+            {"sub": self.id, "name": self.id, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3_600}, SECRET, "HS256"
+        )
 
     def call(self, method: str, path: str, data: Any = None, token: str = "", url: str = "", **headers: str) -> Any:
         """Call a REST route and return its answer. Raises Refused or Lost."""
@@ -77,7 +79,11 @@ class Person:
 
     def group(self, *members: "Person", **more: Any) -> str:
         """Make a group and return its id."""
-        return str(self.call("POST", "/groups", {"name": "group", "memberIds": [member.id for member in members], **more})["id"])
+        return str(
+            self.call("POST", "/groups", {"name": "group", "memberIds": [member.id for member in members], **more})[
+                "id"
+            ]
+        )
 
     def add(self, group: str, *members: "Person") -> None:
         """Let people into a group."""
@@ -113,7 +119,13 @@ def route(op: str, data: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
 
 
 def call_rest(
-    http: requests.Session, url: str, token: str, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None
+    http: requests.Session,
+    url: str,
+    token: str,
+    method: str,
+    path: str,
+    data: Any = None,
+    headers: dict[str, str] | None = None,
 ) -> Any:
     """Call a REST route and return its answer. Raises Refused or Lost."""
     head = {"Authorization": f"Bearer {token}", **(headers or {})}
