@@ -1,8 +1,10 @@
-"""The folder of one installation: whose it is at the moment, and the secret that is kept in it."""
+"""The folder of one installation: whose it is at the moment, and the secret and the settings that are kept in it."""
 
 import fcntl
 import os
 import secrets
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from chat.child import PROJECT
@@ -50,11 +52,23 @@ class DataDir:
         """Return the secret `name`, 64 hexadecimal digits, made on the first call and kept (mode 0600)."""
         path = self.path / name
         if not path.exists():
-            part = path.with_suffix(".part")
-            part.unlink(missing_ok=True)
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_hex(32))
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
+            self._write(path, secrets.token_hex(32))
         return path.read_text()
+
+    def tell(self, settings: Mapping[str, str]) -> None:
+        """Leave settings for commands beside the server, which a shell reads: `set -a; . data/5000/environment`.
+
+        They may hold secrets: mode 0600.
+        """
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
+        self._write(self.path / "environment", "".join(lines))
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a file that is there whole or not at all, and that only its owner can read."""
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)

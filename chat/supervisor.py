@@ -32,6 +32,7 @@ __all__ = ["Supervisor", "main"]
 TICK_SECONDS = 1.0  # between two looks at heartbeat and readiness; a child's end is noticed at once
 DRAIN_SECONDS = 9.0  # for web server and Celery to finish what they do: a second more than gunicorn gives its workers
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+TOLD = ("ENVIRONMENT", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "REDIS_PREFIX", "JWT_SECRET", "DATA_DIR")
 HINT_SECONDS = 15.0  # without readiness after which a person wants to know why
 BACKLOG = 2048  # connections that wait while the web server starts anew: everybody comes back at once
 
@@ -159,6 +160,7 @@ class Supervisor:
         for name, store in stores.items():
             store.wait_ready()
             self._environ[name] = store.url
+        self._data.tell({name: self._environ[name] for name in TOLD if name in self._environ})
 
     def _flask(self, *command: str) -> str:
         """Run a command of the application to its end; return what it printed, or raise StartError with that."""

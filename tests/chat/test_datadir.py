@@ -62,3 +62,14 @@ def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) ->
     assert DataDir(str(tmp_path), 1).secret("jwt-secret") == secret
     assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
     assert data.secret("other") != secret
+
+
+def test_a_shell_reads_the_settings_that_are_left_there_and_nobody_else(tmp_path: Path) -> None:
+    data = DataDir(str(tmp_path), 1)
+    settings = {"DATABASE_URL": "postgresql+psycopg://chat@/chat?host=/a b&port=5432", "JWT_SECRET": "it's $HOME; `id`"}
+    data.tell({"JWT_SECRET": "of the start before"})
+    data.tell(settings)
+    assert (tmp_path / "environment").stat().st_mode & 0o777 == 0o600
+    script = f"set -a; . {tmp_path}/environment; env -0"
+    found = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
+    assert set(found.strip("\0").split("\0")) >= {f"{name}={value}" for name, value in settings.items()}
