@@ -138,7 +138,7 @@ export class CatchUp {
   async #describe(id) {
     this.describing = id;
     try {
-      this.store.needs.summary.delete(id);
+      this.store.needs.summary.delete(id); // first: what comes while the answer is on its way needs another
       this.store.absorbSummary(await this.api.conversation(id));
     } catch (error) {
       if (error.status === 403 || error.status === 404) return this.store.drop(id);
@@ -153,7 +153,7 @@ export class CatchUp {
   async #syncAll(ids) {
     for (let at = 0; at < ids.length; at += SYNC_AT_ONCE) {
       const held = ids.slice(at, at + SYNC_AT_ONCE).map((id) => [id, this.store.conversations.get(id)]);
-      const stand = held.filter(([, one]) => one).map(([id, one]) => [id, { seq: one.heldSeq, change: one.change }]);
+      const stand = held.filter(([, one]) => one).map(([id, one]) => [id, one.stand()]);
       const answer = await this.connection.request('sync', { conversations: Object.fromEntries(stand) });
       this.store.absorbSync(answer.conversations);
       for (const [id] of held) if (!(id in answer.conversations)) this.#lost(id);

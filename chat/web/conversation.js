@@ -29,6 +29,7 @@ export class Conversation {
     this.lastSeq = 0; // the newest entry known to exist
     this.change = 0; // every change up to here has been seen
     this.farChange = 0; // the highest change seen, perhaps beyond a hole
+    this.asked = { lastSeq: 0, farChange: 0 };
     this.readSeq = 0;
     this.unread = 0;
     this.counted = { unread: 0, seq: 0 }; // what the server said, and the last entry that it included
@@ -49,6 +50,12 @@ export class Conversation {
   /** What the list sorts by: the newest sign of life. */
   get activeAt() {
     return this.lastEntry?.createdAt ?? this.createdAt ?? '';
+  }
+
+  /** Where this page stands, as a sync is asked; what was known at that moment is remembered until its answer. */
+  stand() {
+    this.asked = { lastSeq: this.lastSeq, farChange: this.farChange };
+    return { seq: this.heldSeq, change: this.change };
   }
 
   /** Take the server's description of the conversation (from the list, or fetched alone). */
@@ -89,15 +96,16 @@ export class Conversation {
   }
 
   /** Take a sync's answer: the newest entries after what was held, and the held ones that changed since. */
-  absorbSync({ messages = [], changed = [], hasMore = false, lastSeq, change, readSeq, unread }) {
-    const nothingNew = lastSeq <= this.heldSeq && change <= this.change;
+  absorbSync(answer) {
+    const { messages = [], changed = [], lastSeq, change, readSeq = 0, unread } = answer;
+    const nothingNew = this.#holdsAll(answer);
     for (const entry of changed) this.#lay(entry);
-    if (hasMore) this.#restartWith(messages);
+    if (answer.hasMore) this.#restartWith(messages);
     else this.#merge(messages);
     this.heldSeq = Math.max(this.heldSeq, lastSeq);
     this.lastSeq = Math.max(this.lastSeq, lastSeq);
     this.change = Math.max(this.change, change);
-    this.readSeq = Math.max(this.readSeq, readSeq ?? 0);
+    this.readSeq = Math.max(this.readSeq, readSeq);
     if (nothingNew) Object.assign(this, { lastSeq: this.heldSeq, farChange: this.change }); // the database rules
     if (unread !== undefined) this.counted = { unread, seq: lastSeq };
     this.#recount();
@@ -218,6 +226,13 @@ export class Conversation {
     this.entries = [...bySeq.values()].sort((one, other) => one.seq - other.seq);
     this.heldSeq = Math.max(this.heldSeq, this.lastEntry?.seq ?? 0);
     this.lastSeq = Math.max(this.lastSeq, this.heldSeq);
+  }
+
+  /** Whether a sync brings nothing, and no new hole has shown since it was asked. */
+  #holdsAll({ lastSeq, change }) {
+    const { asked } = this;
+    const sameSince = asked.lastSeq === this.lastSeq && asked.farChange === this.farChange;
+    return sameSince && lastSeq <= this.heldSeq && change <= this.change;
   }
 
   /** More was missed than a sync carries: begin again at its end; what lies between is read by scrolling up. */

@@ -92,7 +92,6 @@ export class Store {
     this.conversations.set(summary.id, conversation);
     if (summary.peer) this.meet(summary.peer);
     conversation.absorbSummary(summary);
-    this.needs.summary.delete(summary.id);
     this.#check(conversation);
     this.changed();
     return conversation;

@@ -104,6 +104,7 @@ test('a hole in the changes alone is asked for, too', () => {
 test('a sync that knows nothing new ends the asking', () => {
   const store = storeWith(summary(5));
   message(store, entry(9));
+  conversation(store).stand();
   store.absorbSync({ 'p1-2': { messages: [], hasMore: false, lastSeq: 5, change: 5 } });
   assert.equal(store.needs.sync.size, 0);
 });
@@ -156,7 +157,23 @@ test('a message of an unknown conversation has it described', () => {
   store.absorbSummary(summary(1, { unread: 1, readSeq: 0 }));
   assert.deepEqual(seqs(store), [1]);
   assert.equal(store.unreadTotal, 1);
-  assert.equal(store.needs.summary.size, 0);
+});
+
+test('a message that comes while its conversation is being described has it described again', () => {
+  const store = storeWith();
+  message(store, entry(1));
+  store.needs.summary.clear(); // asked
+  message(store, entry(2));
+  store.absorbSummary(summary(1, { unread: 1, readSeq: 0 })); // answered as it was before
+  assert.deepEqual([...store.needs.summary], ['p1-2']);
+});
+
+test('a hole that shows while a sync is on its way is asked for again', () => {
+  const store = storeWith(summary(5));
+  conversation(store).stand();
+  message(store, entry(8));
+  store.absorbSync({ 'p1-2': { messages: [], hasMore: false, lastSeq: 5, change: 5 } });
+  assert.deepEqual([...store.needs.sync], ['p1-2']);
 });
 
 test('what another device has read is read here', () => {
@@ -370,8 +387,7 @@ test('after any loss, doubling and disorder the page holds what the server holds
     store.apply(log.at(-1));
     for (let round = 0; store.needs.sync.size; round += 1) {
       assert.ok(round < 5, `seed ${seed}: asks for ever`);
-      const { heldSeq, change } = conversation(store);
-      store.absorbSync({ 'p1-2': answer(stored, { seq: heldSeq, change }) });
+      store.absorbSync({ 'p1-2': answer(stored, conversation(store).stand()) });
     }
     const older = stored.filter(({ seq }) => seq < seqs(store)[0]); // a long loss is read by scrolling back
     if (conversation(store).hasOlder) conversation(store).absorbOlder({ messages: older, hasMore: false });
