@@ -1,4 +1,6 @@
-"""Who is here: users with sessions in this process, and those of a conversation, behind its gate. State only."""
+"""Who is here: users with sessions in this process, and those of a conversation, behind its gate. The hub acts."""
+
+from collections.abc import Iterable, Mapping
 
 from chat.frames import Event
 from chat.gate import Gate
@@ -41,3 +43,31 @@ class Audience:
     def behind(self) -> bool:
         """Whether something that was committed has not come through the gate yet."""
         return bool(self.gate.early) or self.gate.last < self.wanted
+
+    def follow(self, event: Event, here: Mapping[int, LocalUser]) -> bool:
+        """Bring the members to the event's version if the event says how; else they have to be read."""
+        if event.members:
+            self.take_members(event.version, event.members, here)
+        elif event.version == self.version + 1 and (event.added or event.removed):
+            self.version = event.version
+            self._change(event.removed, event.added, here)
+        else:
+            return False
+        return True
+
+    def take_members(self, version: int, members: Iterable[int], here: Mapping[int, LocalUser]) -> None:
+        """Take the whole list of members at a version; only those who are `here` count."""
+        current = set(members)
+        gone = [user_id for user_id in self.users if user_id not in current]
+        self._change(gone, current if len(current) < len(here) else [user for user in here if user in current], here)
+        self.version = max(self.version, version)
+
+    def _change(self, gone: Iterable[int], come: Iterable[int], here: Mapping[int, LocalUser]) -> None:
+        for user_id in gone:
+            user = self.users.pop(user_id, None)
+            if user is not None:
+                user.conversations.discard(self.id)
+        for user_id in come:
+            if user_id in here:
+                self.users[user_id] = here[user_id]
+                here[user_id].conversations.add(self.id)

@@ -160,7 +160,7 @@ class Hub:
         Who has come in meanwhile gets nothing that was written before.
         """
         floors = {user_id: visible_from for user_id, visible_from in members if user_id in self.users}
-        self._set_members(audience, version, floors)
+        audience.take_members(version, floors, self.users)
         early, audience.early = audience.early or [], None
         for event in early:
             if event.version > audience.version:
@@ -217,45 +217,12 @@ class Hub:
     def _deliver(self, audience: Audience, event: Event) -> None:
         if audience.early is not None:
             audience.early.append(event)
-        elif event.version <= audience.version or self._moved(audience, event):
+        elif event.version <= audience.version or audience.follow(event, self.users):
             self._fan_out(audience, event)
         else:
             audience.early = [event]
             self.holding.add(audience)
             self._members(audience)
-
-    def _moved(self, audience: Audience, event: Event) -> bool:
-        """Bring the members to the event's version if the event says how; else they have to be read."""
-        if event.members:
-            self._set_members(audience, event.version, event.members)
-        elif event.version == audience.version + 1 and (event.added or event.removed):
-            audience.version = event.version
-            for user_id in event.removed:
-                self._remove(audience, user_id)
-            for user_id in event.added:
-                self._add(audience, user_id)
-        else:
-            return False
-        return True
-
-    def _set_members(self, audience: Audience, version: int, members: Iterable[int]) -> None:
-        current = set(members)
-        for user_id in [user_id for user_id in audience.users if user_id not in current]:
-            self._remove(audience, user_id)
-        for user_id in current if len(current) < len(self.users) else [u for u in self.users if u in current]:
-            self._add(audience, user_id)
-        audience.version = max(audience.version, version)
-
-    def _add(self, audience: Audience, user_id: int) -> None:
-        user = self.users.get(user_id)
-        if user is not None:
-            audience.users[user_id] = user
-            user.conversations.add(audience.id)
-
-    def _remove(self, audience: Audience, user_id: int) -> None:
-        user = audience.users.pop(user_id, None)
-        if user is not None:
-            user.conversations.discard(audience.id)
 
     def _drop(self, conversation_id: int, user_id: int) -> None:
         audience = self.audiences.get(conversation_id)
