@@ -78,16 +78,6 @@ def test_every_ending_and_code_that_is_named_exists() -> None:
     assert named <= codes
 
 
-def test_links_lead_to_chapters_and_files_that_are_there() -> None:
-    text = PROTOCOL.read_text()
-    chapters = {
-        re.sub(r"[^a-z -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^## (.+)$", text, re.M)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        file, _, chapter = link.partition("#")
-        assert (chapter in chapters) if not file else (PROTOCOL.parent / file).exists(), link
-
-
 @pytest.fixture(scope="module")
 def routes() -> dict[str, set[str]]:
     """Return the routes of each verb: `GET /users/{}`."""
