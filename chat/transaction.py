@@ -100,9 +100,9 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
     """Run `work` in a transaction, commit, then tell and enqueue. Tries again when the database asks for it.
 
     Raises what `work` raises (rolled back), or ChatError: `unavailable` when it is not known whether the commit
-    happened, `overloaded` when the database could not be asked at all.
+    happened, `overloaded` when certainly nothing was done: no connection, or the same lock not to be had every time.
     """
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
         tx: Transaction | None = None
         try:
             with _opened(engine, teller.config) as tx:
@@ -110,7 +110,7 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
         except PoolTimeoutError as error:
             raise ChatError("overloaded", retry_after=1) from error
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) in AGAIN and attempt + 1 < ATTEMPTS:
+            if getattr(error.orig, "sqlstate", None) in AGAIN:
                 continue
             raise _as_chat_error(error, begun=tx is not None) from error
         teller.tell(tx.events)
