@@ -83,7 +83,7 @@ class CatchUp:
     def positions(self, user_id: int, cursor: Cursor) -> list[Event]:
         """Return how far user and private peers have read, where that moved since the cursor. Raises ChatError."""
         since = max(cursor.time_us - MARGIN_US, 1)
-        asked: dict[str, Any] = {"u": user_id, "since": since, "c": None, "seen": {}, "most": 0}
+        asked: dict[str, Any] = {"u": user_id, "since": since, "c": [], "p": True, "seen": {}, "most": 0}
         answer = self._ask(orjson.dumps(asked))
         return [_unread(user_id, row) for row in answer["unread"]] + [
             _receipt(user_id, row) for row in answer["receipts"]
@@ -91,7 +91,7 @@ class CatchUp:
 
     def _from_logs(self, user_id: int, cursor: Cursor, recent: Mapping[int, Place]) -> LogRead | None:
         names = {log_name(CONVERSATION, number): place.change for number, place in recent.items()}
-        names[log_name(USER, user_id)] = 0
+        names[log_name(USER, user_id)] = -1  # most of what stands there is no change
         try:
             found = self._log.read(names, cursor.n, MOST_ENTRIES + 1)
         except RedisError:
@@ -128,6 +128,7 @@ class CatchUp:
             "u": user_id,
             "since": since,
             "c": only,
+            "p": positions,
             "seen": {str(conversation): change for conversation, (change, _) in cursor.seen.items()},
             "most": MOST_ENTRIES,
         }

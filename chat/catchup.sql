@@ -1,7 +1,7 @@
 -- What a user missed, from the database alone.
 --
--- asked: {"u": user, "since": microseconds or null, "c": [conversations] or null for all of the user's,
--- "seen": {conversation: change}, "most": entries}. With since: what was committed after it; without: what no device of the
+-- asked: {"u": user, "since": microseconds or null, "c": [conversations] or null for all of the user's, "p": positions too,
+-- of all conversations, "seen": {conversation: change}, "most": entries}. With since: what was committed after it; without: what no device of the
 -- user has (after the delivered positions). Answers {"entries": [[conversation, low, high, seq, change, sender, localId, type,
 -- content, body, created, edited, recalled], ...] (the oldest first, one more than "most" if there are more),
 -- "unread": [[conversation, low, high, read_seq, unread]], "receipts": [[conversation, low, high, user, delivered, read]],
@@ -11,19 +11,21 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     me bigint := (asked->>'u')::bigint;
     since timestamptz := 'epoch'::timestamptz + ((asked->>'since')::bigint) * interval '1 microsecond';
+    everywhere boolean := json_typeof(asked->'c') IS DISTINCT FROM 'array';
     only_these bigint[] := (SELECT array_agg(v::bigint) FROM json_array_elements_text(CASE json_typeof(asked->'c') WHEN 'array' THEN asked->'c' END) v);
+    positions boolean := (asked->>'p')::boolean AND since IS NOT NULL;
     most int := (asked->>'most')::int;
     bucket int := coalesce((extract(epoch FROM since) / 8)::int - 1, 0);
     answer text;
 BEGIN
     WITH mine AS MATERIALIZED (
         SELECT m.*, h.last_seq, h.last_count, h.last_recalled_seq, h.change, h.touched, c.low, c.high,
-               coalesce((asked->'seen'->>(m.conversation_id::text))::bigint, 0) AS seen
+               coalesce((asked->'seen'->>(m.conversation_id::text))::bigint, 0) AS seen,
+               everywhere OR coalesce(m.conversation_id = ANY (only_these), false) AS wanted
         FROM memberships m
         JOIN conversation_heads h ON h.conversation_id = m.conversation_id
         JOIN conversations c ON c.id = m.conversation_id
         WHERE m.user_id = me AND m.left_seq IS NULL AND NOT m.away
-          AND (only_these IS NULL OR m.conversation_id = ANY (only_these))
     ), entry AS MATERIALIZED (
         SELECT e.*, mine.low, mine.high
         FROM mine
@@ -35,7 +37,7 @@ BEGIN
             SELECT * FROM entries e
             WHERE e.conversation_id = mine.conversation_id AND e.seq > f.floor AND e.seq > mine.visible_from AND e.change > mine.seen
             ORDER BY e.seq LIMIT most + 1) e
-        WHERE mine.last_seq > f.floor AND (since IS NULL OR mine.touched >= bucket)
+        WHERE mine.wanted AND mine.last_seq > f.floor AND (since IS NULL OR mine.touched >= bucket)
         ORDER BY e.created_at, e.conversation_id, e.seq LIMIT most + 1
     )
     SELECT json_build_object(
@@ -47,13 +49,13 @@ BEGIN
                         last_count - read_count - own_count - CASE WHEN last_recalled_seq > read_seq THEN (
                             SELECT count(*) FROM entries r WHERE r.conversation_id = mine.conversation_id AND r.seq > mine.read_seq
                             AND r.recalled_at IS NOT NULL AND r.sender_id <> me) ELSE 0 END)), '[]')
-                   FROM mine WHERE since IS NOT NULL AND moved_at > since),
+                   FROM mine WHERE positions AND moved_at > since),
         'receipts', (SELECT coalesce(json_agg(json_build_array(p.conversation_id, mine.low, mine.high, u.public_id, p.delivered_seq, p.read_seq)), '[]')
                      FROM mine JOIN memberships p ON p.conversation_id = mine.conversation_id AND p.user_id <> me
                      JOIN users u ON u.id = p.user_id
-                     WHERE since IS NOT NULL AND mine.low IS NOT NULL AND p.moved_at > since AND u.sends_receipts),
+                     WHERE positions AND mine.low IS NOT NULL AND p.moved_at > since AND u.sends_receipts),
         'changed', (SELECT coalesce(json_agg(json_build_array(conversation_id, low, high, change)), '[]')
-                    FROM mine WHERE since IS NOT NULL AND touched >= bucket AND change > seen AND NOT EXISTS (
+                    FROM mine WHERE wanted AND since IS NOT NULL AND touched >= bucket AND change > seen AND NOT EXISTS (
                         SELECT FROM entries e WHERE e.conversation_id = mine.conversation_id AND e.seq = mine.last_seq AND e.change = mine.change))
     )::text INTO answer;
     RETURN answer;

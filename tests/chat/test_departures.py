@@ -20,7 +20,9 @@ def departures(engine: Engine) -> Departures:
 
 def login(world: World) -> int:
     ann = world.person()
-    rows = """INSERT INTO logins (user_id, kind, expires_at) VALUES (:user, 'x', now() + interval '1 day') RETURNING id"""
+    rows = (
+        """INSERT INTO logins (user_id, kind, expires_at) VALUES (:user, 'x', now() + interval '1 day') RETURNING id"""
+    )
     return int(world.rows(rows, user=ann.user_id)[0][0])
 
 

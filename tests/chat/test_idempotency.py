@@ -59,7 +59,9 @@ def test_what_was_refused_is_not_kept(world: World) -> None:
 def test_after_a_day_a_key_is_free_again(world: World) -> None:
     ann = world.person()
     ask(world, ann)
-    world.sql("UPDATE idempotent_answers SET created_at = now() - interval '25 hours' WHERE user_id = :u", u=ann.user_id)
+    world.sql(
+        "UPDATE idempotent_answers SET created_at = now() - interval '25 hours' WHERE user_id = :u", u=ann.user_id
+    )
     assert ask(world, ann, name="Other", work=lambda: {"made": 2}) == {"made": 2}
     assert ask(world, ann, name="Other") == {"made": 2}
 

@@ -277,7 +277,9 @@ def test_the_queue_is_bounded(press: Press, monkeypatch: pytest.MonkeyPatch) -> 
     assert taken == [True] * 4 + [False] * 3
 
 
-def test_a_long_queue_goes_out_in_calls_of_bounded_length_and_in_order(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_queue_goes_out_in_calls_of_bounded_length_and_in_order(
+    press: Press, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log_module, "A_CALL", 10)
     batches = [press.publish(*(message(change) for change in range(1, 26))), press.heard(), press.heard()]
     assert [len(batch.events()) for batch in batches] == [10, 10, 5]
