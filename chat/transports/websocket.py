@@ -130,7 +130,7 @@ def mount(app: Flask) -> None:
 
     @app.before_request
     def guard() -> Any:
-        if request.path == "/ws" and request.environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+        if request.path == "/ws":
             _check(patterns)
 
     @sock.route("/ws")  # type: ignore[untyped-decorator]
@@ -153,6 +153,8 @@ def mount(app: Flask) -> None:
 def _check(patterns: tuple[str, ...]) -> None:
     """Refuse, as plain HTTP, what cannot become a WebSocket. Raises ChatError."""
     environ = request.environ
+    if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
+        raise ChatError("invalid", "WebSockets begin here, by an Upgrade header. A proxy may have taken it away.")
     if environ.get("HTTP_SEC_WEBSOCKET_VERSION") != VERSION or len(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) != 24:
         raise ChatError("invalid", "This is no WebSocket handshake of version 13.")
     if not allowed(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns):

@@ -190,6 +190,7 @@ def test_where_upgrades_are_stripped_the_websocket_is_refused_and_polls_go_throu
         with pytest.raises(Refused) as refusal:
             WebSocketLine(proxy.url, ann.token, "")
         assert refusal.value.code == "invalid"
+        assert "A proxy may have taken it away." in refusal.value.error["message"]
         assert ann.call("GET", "/poll")["events"][0]["event"] == "hello"
         ann.close()
     finally:
