@@ -1,0 +1,275 @@
+"""The tail over a real database: what was committed and not told is found, read, delivered and logged."""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from redis import Redis
+
+from chat import tail as tail_module
+from chat.frames import CONVERSATION, USER, Caller, Event
+from chat.hub import Hub
+from chat.postgres import Lost
+from chat.tail import Tail
+from tests.chat.carrier import session_of
+from tests.chat.test_log import PATIENCE, Press
+from tests.chat.world import World
+
+
+class Watch:
+    """A tail that looks when told to, over a hub with sessions, and a log."""
+
+    def __init__(self, world: World, url: str, press: Press):
+        self.world, self.press = world, press
+        self.ended: list[int] = []
+        self.behind: list[tuple[int, int]] = []
+        self.hub: Hub
+        self.tail = Tail(url, lambda: self.hub, press.log, self.ended.extend, lambda *given: self.behind.append(given))
+        self.hub = Hub(self.tail.fill, self.tail.read_members)
+        loops = {name: loop for name, loop in self.tail.loops.items() if name != "tail"}
+        self.loops = [gevent.spawn(loop) for loop in loops.values()]
+        self.since = 0
+
+    def come(self, who: Caller, *wire_ids: str) -> Any:
+        """Open a live session that has had everything so far."""
+        session = session_of(who.user_id, owner=self.hub)
+        user = self.hub.enter(session)
+        for wire_id in wire_ids:
+            number = self.world.number(wire_id)
+            row = self.world.rows("SELECT change, members_version FROM conversation_heads WHERE conversation_id = :id", id=number)[0]
+            self.hub.join(user, number, *row)
+        return session
+
+    def look(self) -> None:
+        self.since = self.tail._look_once(self.since)
+
+    def told(self, wire_id: str, change: int) -> None:
+        self.tail.told([Event("message", b"{}", CONVERSATION, self.world.number(wire_id), change=change)])
+
+    def wait(self, session: Any, count: int) -> list[str]:
+        with gevent.Timeout(PATIENCE):
+            while len(session.carrier.events) < count:
+                gevent.sleep(0.005)
+        return contents(session)
+
+    def close(self) -> None:
+        gevent.killall(self.loops)
+        for statement in vars(self.tail).values():
+            if hasattr(statement, "run"):
+                statement.close()
+
+
+def contents(session: Any) -> list[str]:
+    return [event.data.get("content", event.name) for event in session.carrier.events]
+
+
+@pytest.fixture
+def watch(world: World, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    monkeypatch.setattr(tail_module, "SECOND_LOOK", 0.05)
+    redis = Redis.from_url(redis_url)
+    press = Press(redis, f"t{secrets.token_hex(4)}:")
+    press.log.connect()
+    made = Watch(world, database_url, press)
+    yield made
+    made.close()
+    press.close()
+    for key in redis.scan_iter(press.prefix + "*"):
+        redis.delete(key)
+    redis.close()
+
+
+def test_what_was_committed_and_never_told_reaches_its_members(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    for turn in range(3):
+        world.send(club, bob, f"{turn}")
+    watch.look()
+    assert watch.wait(session, 3) == ["0", "1", "2"]
+    watch.look()
+    assert contents(session) == ["0", "1", "2"]
+
+
+def test_what_was_told_is_not_read_again(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    change = world.send(club, bob, "told")
+    watch.told(club, change)
+    reads: list[Any] = []
+    watch.tail._after.run = lambda *given: reads.append(given)  # type: ignore[method-assign]
+    watch.look()
+    gevent.sleep(0.1)
+    assert reads == []
+    assert contents(session) == []
+
+
+def test_what_is_only_under_way_is_left_to_the_bus(world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "SECOND_LOOK", 0.3)
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    watch.come(ann, club)
+    change = world.send(club, bob, "under way")
+    looking = gevent.spawn(watch.look)
+    gevent.sleep(0.1)
+    watch.told(club, change)
+    expected: list[Any] = []
+    watch.hub.expect = lambda *given: expected.append(given)  # type: ignore[method-assign]
+    looking.join(PATIENCE)
+    assert [place for place in expected if place[0] == world.number(club)] == []
+
+
+def test_a_private_conversation_that_began_untold_opens_for_both(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    session = watch.come(ann)
+    world.send_to(ann, bob, "first")
+    watch.look()
+    assert watch.wait(session, 1) == ["first"]
+
+
+def test_a_group_that_a_user_was_let_into_untold_opens_for_them(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(bob, history="joined", joining="open")
+    world.send(club, bob, "before")
+    session = watch.come(ann)
+    world.join(club, ann)
+    world.send(club, bob, "after")
+    watch.look()
+    watch.wait(session, 2)
+    found = contents(session)
+    assert found[-1] == "after"
+    assert "before" not in found
+
+
+def test_a_user_whose_own_change_was_missed_is_told_of(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    watch.come(ann)
+    for who in (ann, bob):
+        world.sql(
+            "INSERT INTO user_heads (user_id, change, touched) VALUES (:id, 5, extract(epoch FROM now()) / 8) "
+            "ON CONFLICT (user_id) DO UPDATE SET change = 5, touched = excluded.touched",
+            id=who.user_id,
+        )
+    watch.look()
+    assert watch.behind == [(ann.user_id, 5)]
+    watch.tail.told([Event("unread", b"{}", USER, ann.user_id, change=6)])
+    watch.look()
+    assert len(watch.behind) == 1
+
+
+def test_ended_logins_are_told(world: World, watch: Watch) -> None:
+    ann = world.person()
+    (row,) = world.rows(
+        "INSERT INTO logins (user_id, kind, expires_at, ended_at) VALUES (:u, 'x', now(), now()) RETURNING id", u=ann.user_id
+    )
+    watch.look()
+    assert row.id in watch.ended
+
+
+def test_a_log_that_lacks_something_gets_it(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    number = world.number(club)
+    watch.press.publish(Event("message", b"{}", CONVERSATION, number, change=1, seq=1, version=1))
+    world.send(club, bob, "one")
+    world.send(club, bob, "two")
+    (head,) = world.rows("SELECT change FROM conversation_heads WHERE conversation_id = :id", id=number)
+    watch.look()
+    with gevent.Timeout(PATIENCE):
+        while watch.press.log.changes([number]) != {number: head.change}:
+            gevent.sleep(0.005)
+
+
+def test_a_hole_is_filled_from_the_database_after_a_moment(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    number = world.number(club)
+    world.send(club, bob, "lost")
+    change = world.send(club, bob, "heard")
+    watch.hub.offer(Event("message", b'{"content":"heard"}', CONVERSATION, number, change=change, seq=change, version=0))
+    assert contents(session) == []
+    assert watch.wait(session, 2) == ["lost", "heard"]
+
+
+def test_a_hole_that_its_event_closes_in_time_costs_no_query(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    number = world.number(club)
+    change = world.send(club, bob, "one")
+    reads: list[Any] = []
+    watch.tail._after.run = lambda *given: reads.append(given)  # type: ignore[method-assign]
+    for late in (1, 0):
+        raw = b'{"content":"%d"}' % late
+        watch.hub.offer(Event("message", raw, CONVERSATION, number, change=change + late, seq=change + late, version=0))
+    gevent.sleep(3 * tail_module.HOLE)
+    assert contents(session) == ["0", "1"]
+    assert reads == []
+
+
+def test_more_than_is_read_at_a_time_comes_all_the_same(world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "FILL", 10)
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    for turn in range(35):
+        world.send(club, bob, f"{turn}")
+    watch.look()
+    assert watch.wait(session, 35) == [f"{turn}" for turn in range(35)]
+
+
+def test_a_member_list_is_read_where_a_version_was_skipped(world: World, watch: Watch) -> None:
+    ann, bob, cid = world.people("Ann", "Bob", "Cid")
+    club = world.group(bob, cid, joining="open")
+    sessions = watch.come(bob, club), watch.come(cid, club), watch.come(ann)
+    world.join(club, ann)
+    world.leave(club, cid)
+    change = world.send(club, bob, "after both")
+    number = world.number(club)
+    (head,) = world.rows("SELECT members_version, change FROM conversation_heads WHERE conversation_id = :id", id=number)
+    watch.hub.audiences[number].gate.last = head.change - 1
+    watch.hub.offer(Event("message", b'{"content":"x"}', CONVERSATION, number, change=head.change, seq=change, version=head.members_version))
+    watch.wait(sessions[0], 1)
+    gevent.idle()
+    assert [contents(session) for session in sessions] == [["x"], [], ["x"]]
+
+
+def test_a_database_that_is_away_loses_nothing(world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "AGAIN", 0.05)
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session = watch.come(ann, club)
+    world.send(club, bob, "hello")
+    runs = watch.tail._after.run
+    fails = iter([True, True])
+
+    def sometimes(*parameters: bytes) -> bytes | None:
+        if next(fails, False):
+            raise Lost("away")
+        return runs(*parameters)
+
+    watch.tail._after.run = sometimes  # type: ignore[method-assign]
+    watch.look()
+    assert watch.wait(session, 1) == ["hello"]
+
+
+def test_it_looks_every_few_seconds_and_at_once_when_asked(watch: Watch) -> None:
+    looks: list[int] = []
+    watch.tail._look_once = lambda since: looks.append(since) or 1  # type: ignore[method-assign,func-returns-value]
+    loop = gevent.spawn(watch.tail.loops["tail"])
+    gevent.sleep(0.05)
+    watch.tail.look_soon()
+    gevent.sleep(0.05)
+    loop.kill()
+    assert looks == [0, 1]
+
+
+def test_what_is_remembered_as_told_is_bounded(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "REMEMBERED", 10)
+    for number in range(100):
+        watch.tail.told([Event("message", b"{}", CONVERSATION, number, change=1)])
+        assert watch.tail._told_of(CONVERSATION, number) == 1
+    assert sum(map(len, watch.tail._told)) <= 22
