@@ -34,6 +34,7 @@ class Hub:
         self.backlog = 0  # bytes in all outboxes
         self.slow: set[Any] = set()  # carriers with something in their outbox
         self._kept: list[Event] = []
+        self._begun: dict[int, set[int]] = {}  # whom conversations let in while sessions opened
         self._fill = fill
         self._members = members
 
@@ -67,15 +68,19 @@ class Hub:
 
     def opened(self) -> None:
         """Offer again what came while sessions opened: for conversations unknown until now, or letting somebody in."""
-        if self.opening or not self._kept:
+        if self.opening:
             return
-        kept, self._kept = self._kept, []
+        kept, self._kept, self._begun = self._kept, [], {}
         for event in kept:
             audience = self.audiences.get(event.target)
             if audience is None or not event.change or event.change > audience.gate.last:
                 self.offer(event)
             elif any(user_id in self.users and user_id not in audience.users for user_id in event.added):
                 self._ask_members(audience)
+
+    def begun_with(self, user_id: int) -> set[int]:
+        """Return the conversations that let a user in while sessions opened: the database may have been read before."""
+        return {conversation for conversation, members in self._begun.items() if user_id in members}
 
     def leave(self, session: Session) -> None:
         """Forget a session, and its user's conversations with their last session here."""
@@ -138,7 +143,7 @@ class Hub:
     def begin(self, conversation_id: int, after: int, change: int, pair: tuple[int, ...] = ()) -> None:
         """Open the room of a conversation that somebody here was not told of: what came after a change is read."""
         if conversation_id not in self.audiences:
-            self._open_room(conversation_id, after)
+            self._open_room(conversation_id, after, pair)
             self._pair_all(pair)
             self.expect(conversation_id, change)
 
@@ -181,6 +186,8 @@ class Hub:
         audience = self.audiences.get(event.target) or self._arrival(event)
         if self.opening and (audience is None or event.added) and len(self._kept) < KEPT_WHILE_OPENING:
             self._kept.append(event)
+        if event.added:
+            self._let_in(event.target, event.added)
         if audience is None:
             return
         if not event.change:
@@ -196,16 +203,21 @@ class Hub:
         members = event.members or event.added
         if event.change and any(member in self.users for member in members):
             # A private conversation that nobody here was in is new, and all of it is theirs.
-            audience = self._open_room(event.target, 0 if event.private else event.change - 1)
+            audience = self._open_room(event.target, 0 if event.private else event.change - 1, members)
             if event.private:
                 self._pair_all(event.members)
             return audience
         return None
 
-    def _open_room(self, conversation_id: int, after: int) -> Audience:
+    def _open_room(self, conversation_id: int, after: int, members: Iterable[int]) -> Audience:
         """Make an audience whose members are still to be learnt."""
+        self._let_in(conversation_id, members)
         audience = self.audiences[conversation_id] = Audience(conversation_id, after, -1)
         return audience
+
+    def _let_in(self, conversation_id: int, members: Iterable[int]) -> None:
+        if self.opening:
+            self._begun.setdefault(conversation_id, set()).update(members)
 
     def _pair_all(self, members: tuple[int, ...]) -> None:
         for user_id in members:

@@ -121,6 +121,9 @@ class Opening:
         if not login_id or not user_id:
             self._refused(session, one.named.token if one.named.external_key else "", False)
             return
+        if self._hub.begun_with(user_id) - {head[0] for head in heads}:
+            self._queue.append(one)  # what was said there is in nothing that was read: read again
+            return
         session.caller = Caller(user_id, one.named.public_id, login_id, session.id)
         user = self._hub.enter(session)
         self._join(user, heads)

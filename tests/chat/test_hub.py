@@ -249,6 +249,20 @@ def test_who_was_let_in_while_their_session_opened_is_found_by_reading_the_list(
     assert 3 in asked.users
 
 
+def test_whom_conversations_let_in_while_sessions_open_is_known_until_they_are_open(house: House) -> None:
+    house.come(1, rooms=())
+    house.offer(message(1, 0, members=(1, 2), private=True))
+    assert house.hub.begun_with(2) == set()
+    house.hub.opening += 1
+    house.offer(Event("message", b"{}", CONVERSATION, 8, change=1, seq=1, members=(1, 2), private=True))
+    house.offer(message(1, 2, added=(2, 3)))
+    assert house.hub.begun_with(2) == {ROOM, 8}
+    assert house.hub.begun_with(1) == {8}
+    house.hub.opening -= 1
+    house.hub.opened()
+    assert house.hub.begun_with(2) == set()
+
+
 def test_what_is_kept_while_sessions_open_is_bounded(house: House) -> None:
     house.hub.opening += 1
     for number in range(KEPT_WHILE_OPENING + 10):

@@ -175,6 +175,27 @@ def test_what_is_told_while_the_query_runs_reaches_the_session(world: World, doo
     assert session.carrier.changes() == [2]
 
 
+def test_a_conversation_that_begins_while_the_query_runs_is_read_with_the_next(world: World, door: Door) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    run = door.opening._statement.run
+    begun: list[int] = []
+
+    def slow(*parameters: bytes) -> bytes | None:
+        answer = run(*parameters)
+        if not begun:
+            begun.append(world.number(world.send_to(ann, bob)))
+            members = (ann.user_id, bob.user_id)
+            told = Event("message", b"{}", CONVERSATION, begun[0], change=1, seq=1, members=members, private=True)
+            door.hub.offer(told)
+        return answer
+
+    door.ask(login(world, ann))  # the conversation opens a room here for her
+    door.opening._statement.run = slow  # type: ignore[method-assign]
+    (session,) = door.ask(login(world, bob))
+    assert [place.conversation for place in door.opened[session].places] == begun
+    assert bob.user_id in door.hub.audiences[begun[0]].users
+
+
 class Live(dict[Any, Any]):
     """Turns each session live as it is let in."""
 
