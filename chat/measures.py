@@ -12,7 +12,7 @@ __all__ = ["measure"]
 
 
 def measure(node: Any) -> None:
-    """Register the gauges of a node with its metrics, and have the writer's batches observed."""
+    """Register a node's gauges with its metrics; have batches of the writer and refusals at sockets counted."""
     gauge = node.metrics.gauge
     gauge("connections", "Sessions by carrier.", lambda: _by_carrier(node), "carrier")
     gauge("users", "Users with a session here.", lambda: len(node.hub.users))
@@ -34,7 +34,9 @@ def measure(node: Any) -> None:
         lambda: time.time() - node.tail.looked_us / 1e6,
     )
     gauge("database_pool_used", "Connections of the pool in use.", node.engine.pool.checkedout)
-    node.writer.observe = partial(_observe, node)
+    node.writer.answered = partial(_observe, node.metrics.send_to_ack)
+    node.writer.delivered = partial(_observe, node.metrics.send_to_delivery)
+    node.dispatch.refusals = node.metrics.errors
 
 
 def _by_carrier(node: Any) -> dict[str, int]:
