@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import create_engine
 
 from chat.dispatch import Dispatch
@@ -12,6 +13,9 @@ from chat.measures import measure
 from chat.metrics import Metrics
 from chat.writer import Writer
 from tests.chat.carrier import session_of
+from tests.chat.processes import DEADLINE, until
+from tests.clients.native import Client, Person, Refused
+from tests.deployment import Deployment
 
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1/never-asked"
 
@@ -98,3 +102,23 @@ def test_what_sockets_are_refused_is_counted_with_what_requests_are(node: Any) -
 def test_nothing_is_hung_on_a_part_that_does_not_know_of_it(node: Any) -> None:
     assert vars(node.writer).keys() == vars(writer()).keys()
     assert vars(node.dispatch).keys() == vars(dispatch()).keys()
+
+
+def test_a_server_shows_what_messages_took_and_what_a_socket_was_refused(deployment: Deployment) -> None:
+    ann = Person(deployment.url)
+    client = Client(ann)
+    before = shown(deployment)
+    client.send(ann, "a note")
+    with pytest.raises(Refused):
+        client.ask("message.send", conversationId="g999999999", content="to nobody")
+    until(lambda: all(now > then for now, then in zip(shown(deployment), before, strict=True)), "all three are counted")
+    client.close()
+    ann.close()
+
+
+def shown(deployment: Deployment) -> list[float]:
+    """Return how many messages were acked and delivered, and how often somebody was no member."""
+    text = requests.get(f"{deployment.url}/metrics", timeout=DEADLINE).text
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    wanted = ("chat_send_to_ack_seconds_count", "chat_send_to_delivery_seconds_count", 'code="not_a_member"')
+    return [sum(float(value) for name, value in values.items() if part in name) for part in wanted]
