@@ -144,7 +144,8 @@ class Resuming:
         """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
         held, session.held = session.held or [], None
         session.state = State.LIVE
-        session.taken_us = session.taken_us or time.time_ns() // 1_000
+        if not session.taken_us and session.sent is None and session.proof is None:
+            session.taken_us = time.time_ns() // 1_000  # there was nothing to take
         for event in held:
             if not (event.change and handed is not None and handed.has(event)):
                 session.hand_over(event)

@@ -38,7 +38,9 @@ class Watch:
         user = self.hub.enter(session)
         for wire_id in wire_ids:
             number = self.world.number(wire_id)
-            row = self.world.rows("SELECT change, members_version FROM conversation_heads WHERE conversation_id = :id", id=number)[0]
+            row = self.world.rows(
+                "SELECT change, members_version FROM conversation_heads WHERE conversation_id = :id", id=number
+            )[0]
             self.hub.join(user, number, *row)
         return session
 
@@ -162,7 +164,8 @@ def test_a_user_whose_own_change_was_missed_is_told_of(world: World, watch: Watc
 def test_ended_logins_are_told(world: World, watch: Watch) -> None:
     ann = world.person()
     (row,) = world.rows(
-        "INSERT INTO logins (user_id, kind, expires_at, ended_at) VALUES (:u, 'x', now(), now()) RETURNING id", u=ann.user_id
+        "INSERT INTO logins (user_id, kind, expires_at, ended_at) VALUES (:u, 'x', now(), now()) RETURNING id",
+        u=ann.user_id,
     )
     watch.look()
     assert row.id in watch.ended
@@ -189,7 +192,9 @@ def test_a_hole_is_filled_from_the_database_after_a_moment(world: World, watch: 
     number = world.number(club)
     world.send(club, bob, "lost")
     change = world.send(club, bob, "heard")
-    watch.hub.offer(Event("message", b'{"content":"heard"}', CONVERSATION, number, change=change, seq=change, version=0))
+    watch.hub.offer(
+        Event("message", b'{"content":"heard"}', CONVERSATION, number, change=change, seq=change, version=0)
+    )
     assert contents(session) == []
     assert watch.wait(session, 2) == ["lost", "heard"]
 
@@ -210,7 +215,9 @@ def test_a_hole_that_its_event_closes_in_time_costs_no_query(world: World, watch
     assert reads == []
 
 
-def test_more_than_is_read_at_a_time_comes_all_the_same(world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_is_read_at_a_time_comes_all_the_same(
+    world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tail_module, "FILL", 10)
     ann, bob = world.people("Ann", "Bob")
     club = world.group(ann, bob)
@@ -229,9 +236,21 @@ def test_a_member_list_is_read_where_a_version_was_skipped(world: World, watch: 
     world.leave(club, cid)
     change = world.send(club, bob, "after both")
     number = world.number(club)
-    (head,) = world.rows("SELECT members_version, change FROM conversation_heads WHERE conversation_id = :id", id=number)
+    (head,) = world.rows(
+        "SELECT members_version, change FROM conversation_heads WHERE conversation_id = :id", id=number
+    )
     watch.hub.audiences[number].gate.last = head.change - 1
-    watch.hub.offer(Event("message", b'{"content":"x"}', CONVERSATION, number, change=head.change, seq=change, version=head.members_version))
+    watch.hub.offer(
+        Event(
+            "message",
+            b'{"content":"x"}',
+            CONVERSATION,
+            number,
+            change=head.change,
+            seq=change,
+            version=head.members_version,
+        )
+    )
     watch.wait(sessions[0], 1)
     gevent.idle()
     assert [contents(session) for session in sessions] == [["x"], [], ["x"]]
