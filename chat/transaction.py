@@ -103,16 +103,18 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
     happened, `overloaded` when certainly nothing was done: no connection, or the same lock not to be had every time.
     """
     for _ in range(ATTEMPTS):
-        tx: Transaction | None = None
+        worked = False  # the rest is the commit
         try:
             with _opened(engine, teller.config) as tx:
                 result = work(tx)
+                worked = True
         except PoolTimeoutError as error:
             raise ChatError("overloaded", retry_after=1) from error
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) in AGAIN:
+            # A connection that died in the pool, with the database it was to, shows at the first statement only.
+            if getattr(error.orig, "sqlstate", None) in AGAIN or (error.connection_invalidated and not worked):
                 continue
-            raise _as_chat_error(error, begun=tx is not None) from error
+            raise _as_chat_error(error, worked=worked) from error
         teller.tell(tx.events)
         for task, arguments in tx.tasks:
             teller.enqueue(task, arguments)
@@ -120,7 +122,7 @@ def run_in_transaction(engine: Engine, teller: Teller, work: Callable[[Transacti
     raise ChatError("overloaded", retry_after=1)
 
 
-def _as_chat_error(error: DBAPIError, *, begun: bool) -> Exception:
+def _as_chat_error(error: DBAPIError, *, worked: bool) -> Exception:
     if isinstance(error, OperationalError) or error.connection_invalidated:
-        return ChatError("unavailable" if begun else "overloaded", retry_after=2)
+        return ChatError("unavailable" if worked else "overloaded", retry_after=2)
     return error

@@ -149,14 +149,32 @@ def test_a_lock_that_is_never_to_be_had_is_known_to_have_changed_nothing(desk: D
     assert (len(tries), desk.notes) == (ATTEMPTS, [])
 
 
-@pytest.mark.parametrize("moment", ["in the work", "at the commit"])
-def test_a_connection_that_is_lost_leaves_open_whether_it_was_done(desk: Desk, moment: str) -> None:
+def end(desk: Desk, tx: Transaction) -> None:
+    """End the connection of a transaction behind its back."""
+    pid = tx.execute("SELECT pg_backend_pid()").scalar_one()
+    assert desk.world.rows("SELECT pg_terminate_backend(:pid, 30000)", pid=pid) == [(True,)]
+
+
+def test_work_whose_connection_is_lost_is_done_again_over_another(desk: Desk) -> None:
+    tries = []
+
+    def work(tx: Transaction) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            end(desk, tx)
+        return desk.rename(tx)
+
+    own = create_engine(desk.world.engine.url)
+    assert desk.run(work, own) == "Anna"
+    own.dispose()
+    assert len(tries) == 2
+    assert desk.notes == [(["user"], "Anna"), ("avatars.draw", (desk.ann.user_id, "Anna"))], "of the last try only"
+
+
+def test_a_connection_that_is_lost_at_the_commit_leaves_open_whether_it_was_done(desk: Desk) -> None:
     def work(tx: Transaction) -> None:
         desk.rename(tx)
-        pid = tx.execute("SELECT pg_backend_pid()").scalar_one()
-        assert desk.world.rows("SELECT pg_terminate_backend(:pid, 30000)", pid=pid) == [(True,)]
-        if moment == "in the work":
-            tx.execute("SELECT 1")
+        end(desk, tx)
 
     own = create_engine(desk.world.engine.url)
     assert desk.refused(work, own) == "unavailable"
