@@ -1,40 +1,41 @@
-"""The checker: compares what clients saw and what senders were acked with the database, and names every broken promise.
+"""The checker: compares what clients saw and what senders were acked with the database; names every broken promise.
 
-`check(ledger, witnesses)` returns the violations, none if all is well; `missed` alone tells whom something is still on its
-way to. Whoever breaks a part of the server in a test asks it afterwards. A witness may be a client of any kind: it is made
-of messages as they stand on the wire.
+`check(ledger, witnesses)` returns the violations, none if all is well; `missed` alone tells who still lacks something.
+Whoever breaks a part of the server in a test asks it afterwards. A witness may be a client of any kind: it is made of
+messages as they stand on the wire.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.ledger import Conversation, Entry, Ledger, Member
+from tests.audit import Violation, audit, short
+from tests.ledger import Conversation, Entry, Ledger
 
-__all__ = ["Violation", "Witness", "check", "missed", "unread_by_counting"]
+__all__ = ["Violation", "Witness", "check", "missed"]
 
 Message = dict[str, Any]
 CAME = {"added", "joined"}
 WENT = {"left", "removed"}
 BY_THEMSELVES = {"joined", "left"}  # the actor is meant
-FIELDS = ("senderId", "localId", "type", "content", "createdAt", "change")  # of an entry, as every device and every answer has to have them
-
-
-class Violation(NamedTuple):
-    """A broken promise: its kind, and what shows it."""
-
-    kind: str
-    text: str
+FIELDS = (
+    "senderId",
+    "localId",
+    "type",
+    "content",
+    "createdAt",
+    "change",
+)  # of an entry, as every device and every answer has to have them
 
 
 @dataclass
 class Witness:
     """What one device of a user testifies.
 
-    `streams`: for each of its connections the messages that events brought, in that order. `held`: what it has in the end,
-    by (conversation, seq). `acked`: the answers to its sends. `returned`: it is there, and has to have everything.
+    `streams`: for each of its connections the messages that events brought, in that order. `held`: what it has in the
+    end, by (conversation, seq). `acked`: the answers to its sends. `returned`: it is there, and has to have everything.
     """
 
     name: str
@@ -50,8 +51,7 @@ def check(ledger: Ledger, witnesses: Iterable[Witness]) -> list[Violation]:
     everybody = list(witnesses)
     found: list[Violation] = []
     for conversation in ledger.values():
-        for look in (_numbers, _clock, _head, _positions, _unread):
-            found += look(conversation)
+        found += audit(conversation)
     found += _acks(ledger, everybody)
     for witness in everybody:
         found += _content(ledger, witness)
@@ -63,7 +63,7 @@ def check(ledger: Ledger, witnesses: Iterable[Witness]) -> list[Violation]:
 
 
 def missed(ledger: Ledger, witness: Witness) -> list[Violation]:
-    """Return what a device that is there lacks of what its user may read now."""
+    """Return what a device that is there lacks of what its user may read now, and was written since they came."""
     if not witness.returned:
         return []
     found = []
@@ -71,96 +71,11 @@ def missed(ledger: Ledger, witness: Witness) -> list[Violation]:
         member = conversation.members.get(witness.user)
         if member is None or member.left_seq is not None:
             continue
-        lacking = [seq for seq in conversation.entries if seq > member.visible_from and (wire_id, seq) not in witness.held]
+        since = max([member.visible_from + 1, *(seq for seq, came in _moves(conversation, witness.user) if came)])
+        lacking = [seq for seq in conversation.entries if seq >= since and (wire_id, seq) not in witness.held]
         if lacking:
-            found.append(Violation("missed", f"{witness.name} lacks {wire_id} {_short(lacking)}"))
+            found.append(Violation("missed", f"{witness.name} lacks {wire_id} {short(lacking)}"))
     return found
-
-
-def unread_by_counting(ledger: Ledger, user: str) -> dict[str, int]:
-    """Return how many entries are unread by a user, counted one by one, by conversation; where none are, nothing."""
-    found = {}
-    for wire_id, conversation in ledger.items():
-        member = conversation.members.get(user)
-        if member is not None and member.left_seq is None:
-            found[wire_id] = _counted(conversation, member, user)
-    return {wire_id: unread for wire_id, unread in found.items() if unread}
-
-
-# The database.
-
-
-def _numbers(conversation: Conversation) -> Iterator[Violation]:
-    """`seq` runs without a gap, `count` counts messages, a localId of a sender stands once."""
-    expected = max(conversation.first_seq, 1)
-    count = conversation.first_count
-    stands: dict[tuple[str | None, str], int] = {}
-    for row in conversation.rows:
-        if row.seq != expected:
-            yield Violation("gap", f"{conversation.wire_id} goes from {expected - 1} to {row.seq}")
-        count += _countable(row)
-        if row.count != count:
-            yield Violation("count", f"{conversation.wire_id} {row.seq} counts {row.count}, not {count}")
-        if (row.sender, row.local_id) in stands:
-            yield Violation("twice", f"{conversation.wire_id} has {row.local_id} of {row.sender} as {stands[row.sender, row.local_id]} and {row.seq}")
-        stands[row.sender, row.local_id] = row.seq
-        expected, count = row.seq + 1, row.count
-
-
-def _clock(conversation: Conversation) -> Iterator[Violation]:
-    for earlier, later in pairwise(conversation.rows):
-        if later.created_at <= earlier.created_at:
-            yield Violation("clock", f"{conversation.wire_id} {later.seq} is not younger than {earlier.seq}")
-
-
-def _head(conversation: Conversation) -> Iterator[Violation]:
-    """The head says what the entries say."""
-    rows = conversation.rows
-    last = rows[-1] if rows else None
-    stands = {
-        "last_seq": last.seq if last else conversation.last_seq,
-        "last_count": last.count if last else conversation.first_count,
-        "last_recalled_seq": max((row.seq for row in rows if row.recalled_at), default=0),
-        "member_count": sum(1 for member in conversation.members.values() if member.left_seq is None),
-    }
-    for name, value in stands.items():
-        if getattr(conversation, name) != value:
-            yield Violation("head", f"{conversation.wire_id} says {name} {getattr(conversation, name)}, it is {value}")
-    changes = [row.change for row in rows]
-    if len(set(changes)) < len(changes) or max(changes, default=0) > conversation.change:
-        yield Violation("head", f"{conversation.wire_id} is at change {conversation.change}, its entries at {_short(sorted(changes))}")
-
-
-def _positions(conversation: Conversation) -> Iterator[Violation]:
-    for user, member in conversation.members.items():
-        if not 0 <= member.read_seq <= member.delivered_seq <= conversation.last_seq:
-            stands = f"read {member.read_seq}, delivered {member.delivered_seq}, last {conversation.last_seq}"
-            yield Violation("positions", f"{user} in {conversation.wire_id}: {stands}")
-
-
-def _unread(conversation: Conversation) -> Iterator[Violation]:
-    """Unread by subtraction is what counting the entries one by one gives."""
-    for user, member in conversation.members.items():
-        if member.left_seq is not None:
-            continue
-        counted = _counted(conversation, member, user)
-        reckoned = _reckoned(conversation, member, user)
-        if reckoned != counted:
-            yield Violation("unread", f"{user} in {conversation.wire_id}: {reckoned} by arithmetic, {counted} by counting after {member.read_seq}")
-
-
-def _reckoned(conversation: Conversation, member: Member, user: str) -> int:
-    recalled = sum(1 for row in conversation.rows if row.seq > member.read_seq and row.recalled_at and row.sender != user and _countable(row))
-    return conversation.last_count - max(member.read_count, conversation.first_count) - member.own_count - recalled
-
-
-def _counted(conversation: Conversation, member: Member, user: str) -> int:
-    after = [row for row in conversation.rows if row.seq > member.read_seq]
-    return sum(1 for row in after if _countable(row) and row.sender != user and not row.recalled_at)
-
-
-def _countable(row: Entry) -> bool:
-    return row.type != "system"
 
 
 # What was acked.
@@ -176,16 +91,24 @@ def _acks(ledger: Ledger, witnesses: Iterable[Witness]) -> Iterator[Violation]:
                 yield Violation("acked_wrong", f"{witness.name} was acked a message of {message['senderId']}")
             first = answers.setdefault((place, witness.user, message["localId"]), message)
             if first["seq"] != message["seq"] or first["id"] != message["id"]:
-                yield Violation("acked_twice", f"{witness.name} was acked {message['localId']} as {first['id']} and as {message['id']}")
+                yield Violation(
+                    "acked_twice",
+                    f"{witness.name} was acked {message['localId']} as {first['id']} and as {message['id']}",
+                )
             yield from _acked(ledger, witness, message)
 
 
 def _acked(ledger: Ledger, witness: Witness, message: Message) -> Iterator[Violation]:
     row = _row(ledger, message)
     if row is None or (row.sender, row.local_id) != (witness.user, message["localId"]):
-        yield Violation("acked_missing", f"{witness.name} was acked {message['localId']} as {message['id']}, which is {row and row.local_id}")
+        yield Violation(
+            "acked_missing",
+            f"{witness.name} was acked {message['localId']} as {message['id']}, which is {row and row.local_id}",
+        )
     elif (row.content, row.type) != (message["content"], message["type"]) and row.change == message["change"]:
-        yield Violation("acked_wrong", f"{witness.name} was acked {message['id']} as {message['content']!r}, it is {row.content!r}")
+        yield Violation(
+            "acked_wrong", f"{witness.name} was acked {message['id']} as {message['content']!r}, it is {row.content!r}"
+        )
 
 
 # What devices saw.
@@ -206,7 +129,9 @@ def _content(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
     for key, message in witness.held.items():
         row = _row(ledger, message)
         if row is None:
-            yield Violation("unknown", f"{witness.name} has {key}, {message['content']!r}, which the database does not hold")
+            yield Violation(
+                "unknown", f"{witness.name} has {key}, {message['content']!r}, which the database does not hold"
+            )
         elif _told(message) != _stands(row):
             yield Violation("altered", f"{witness.name} has {key} as {_told(message)}, the database as {_stands(row)}")
 
@@ -223,7 +148,7 @@ def _theirs(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
 
 
 def _sight(conversation: Conversation, user: str) -> Callable[[int], bool]:
-    """Return which entries a user might ever see: from each coming (or from the beginning, as the group is set) to the next going."""
+    """Return which entries a user might ever see: from each coming, or from the beginning, to the next going."""
     if user not in conversation.members:
         return lambda seq: False
     moves = list(_moves(conversation, user))
@@ -240,7 +165,10 @@ def _moves(conversation: Conversation, user: str) -> Iterator[tuple[int, bool]]:
     """Return a user's comings (True) and goings, by seq of their notices. The notice of a creation names nobody."""
     for row in conversation.rows:
         kind = row.notice["kind"] if row.notice else ""
-        named = row.notice is not None and user in (row.notice["actorId"] if kind in BY_THEMSELVES else "", *row.notice["userIds"])
+        named = row.notice is not None and user in (
+            row.notice["actorId"] if kind in BY_THEMSELVES else "",
+            *row.notice["userIds"],
+        )
         if named and kind in CAME | WENT:
             yield row.seq, kind in CAME
         elif kind == "deleted":
@@ -286,8 +214,11 @@ def _told(message: Message) -> tuple[Any, ...]:
 
 
 def _stands(row: Entry) -> tuple[Any, ...]:
-    return (row.sender, row.local_id, row.type, row.content, row.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), row.change)
-
-
-def _short(numbers: list[int]) -> str:
-    return f"{numbers[:5]}{f' … {numbers[-1]} ({len(numbers)})' if len(numbers) > 5 else ''}"
+    return (
+        row.sender,
+        row.local_id,
+        row.type,
+        row.content,
+        row.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        row.change,
+    )

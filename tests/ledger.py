@@ -1,4 +1,4 @@
-"""What the database holds of conversations, read in one snapshot, for the checker. Plain rows: nothing of the server is used."""
+"""What the database holds of conversations, read in one snapshot as plain rows: nothing of the server is used."""
 
 import json
 from collections.abc import Iterable
@@ -85,9 +85,11 @@ def read_ledger(database_url: str, users: Iterable[str] = ()) -> Ledger:
 
 WIRE_ID = "CASE WHEN c.low IS NULL THEN 'g' || c.id ELSE 'p' || c.low || '-' || c.high END AS wire_id"
 THEIRS = """(cardinality(%(users)s::text[]) = 0 OR EXISTS (
-    SELECT FROM memberships t JOIN users tu ON tu.id = t.user_id WHERE t.conversation_id = c.id AND tu.public_id = ANY (%(users)s)))"""
+    SELECT FROM memberships t JOIN users tu ON tu.id = t.user_id
+    WHERE t.conversation_id = c.id AND tu.public_id = ANY (%(users)s)))"""
 HEADS = f"""
-SELECT {WIRE_ID}, h.last_seq, h.last_count, h.last_recalled_seq, h.change, h.member_count, h.first_seq, h.first_count, c.history
+SELECT {WIRE_ID}, h.last_seq, h.last_count, h.last_recalled_seq, h.change, h.member_count, h.first_seq, h.first_count,
+       c.history
 FROM conversations c JOIN conversation_heads h ON h.conversation_id = c.id WHERE {THEIRS}
 """
 MEMBERS = f"""
@@ -95,7 +97,8 @@ SELECT {WIRE_ID}, u.public_id, m.visible_from, m.left_seq, m.delivered_seq, m.re
 FROM conversations c JOIN memberships m ON m.conversation_id = c.id JOIN users u ON u.id = m.user_id WHERE {THEIRS}
 """
 ENTRIES = f"""
-SELECT {WIRE_ID}, e.seq, e.count, e.change, u.public_id AS sender, e.local_id, e.type, e.content, e.body, e.created_at, e.recalled_at
+SELECT {WIRE_ID}, e.seq, e.count, e.change, u.public_id AS sender, e.local_id, e.type, e.content, e.body, e.created_at,
+       e.recalled_at
 FROM conversations c JOIN entries e ON e.conversation_id = c.id LEFT JOIN users u ON u.id = e.sender_id
 WHERE {THEIRS} ORDER BY e.conversation_id, e.seq
 """

@@ -17,7 +17,13 @@ __all__ = ["Load"]
 
 PAUSE = 0.15  # seconds, on the average, between two turns of a device
 BURST = 4  # messages of a turn at most
-AGAIN = {"overloaded", "unavailable", "going_away", "rate_limited", "internal"}  # after which the same localId is to be sent again
+AGAIN = {
+    "overloaded",
+    "unavailable",
+    "going_away",
+    "rate_limited",
+    "internal",
+}  # after which the same localId is to be sent again
 PATIENCE = 60.0  # seconds in which everything must be acked once nothing new is said
 
 
@@ -40,7 +46,7 @@ class Talker:
             while not self._ending.wait(self._chance.expovariate(1 / PAUSE)):
                 self._say([self._message() for _ in range(self._chance.randint(1, BURST))])
                 self._look_around()
-        except Exception as error:  # told by `Load.stop`, in the test's own thread
+        except Exception as error:  # noqa: BLE001 (told by `Load.stop`, in the test's own thread)
             self.error = error
 
     def _message(self) -> dict[str, Any]:
@@ -56,7 +62,9 @@ class Talker:
         while messages:
             messages = self._unacked(messages)
             if messages and self._late.wait(0.1):
-                raise AssertionError(f"{self.device.person.id} on {self.device.carrier}: {len(messages)} not acked, {self.refusals}")
+                raise AssertionError(
+                    f"{self.device.person.id} on {self.device.carrier}: {len(messages)} not acked, {self.refusals}"
+                )
 
     def _unacked(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         posted = []
@@ -111,12 +119,16 @@ class Load:
         self.groups = [self.people[0].group(*self.people[1:]), self.people[1].group(*self.people[:3])]
         self._ending = threading.Event()
         self.talkers = [
-            self._talker(person, number, random.Random(chance.random())) for person in self.people for number in range(devices)
+            self._talker(person, number, random.Random(chance.random()))
+            for person in self.people
+            for number in range(devices)
         ]
 
     def _talker(self, person: Person, number: int, chance: random.Random) -> Talker:
         place = self.people.index(person)
-        device = self.crowd.device(person, CARRIERS[(place + number) % len(CARRIERS)], (place + number) % len(self.crowd.urls))
+        device = self.crowd.device(
+            person, CARRIERS[(place + number) % len(CARRIERS)], (place + number) % len(self.crowd.urls)
+        )
         groups = self.groups if place < 3 else self.groups[:1]
         places = [{"conversationId": group} for group in groups] + [{"toUser": other.id} for other in self.people]
         return Talker(device, places, chance, self._ending)
@@ -124,7 +136,6 @@ class Load:
     def start(self) -> "Load":
         """Let them talk."""
         for talker in self.talkers:
-            talker.device.refresh()
             talker.thread.start()
         return self
 

@@ -148,12 +148,28 @@ def repeat(conversation: Conversation, ann: Witness, bob: Witness) -> None:
 
 
 PLANTED: dict[str, Plant] = {
-    "gap": drop_entry, "count": miscount, "twice": store_twice, "clock": turn_clock_back, "head": let_head_lag, "head, change": let_change_lag,
-    "positions": read_beyond_delivered, "positions, delivered": deliver_beyond_last, "unread": forget_own, "acked_missing": ack_unstored,
-    "acked_missing, another": ack_another, "acked_twice": ack_twice, "acked_wrong": ack_altered, "acked_wrong, foreign": ack_foreign,
-    "two_contents": see_two_contents, "two_seqs": see_two_seqs, "unknown": hold_unknown, "altered": hold_altered, "missed": miss_one,
-    "order": turn_round, "repeated": repeat,
-}  # fmt: skip
+    "gap": drop_entry,
+    "count": miscount,
+    "twice": store_twice,
+    "clock": turn_clock_back,
+    "head": let_head_lag,
+    "head, change": let_change_lag,
+    "positions": read_beyond_delivered,
+    "positions, delivered": deliver_beyond_last,
+    "unread": forget_own,
+    "acked_missing": ack_unstored,
+    "acked_missing, another": ack_another,
+    "acked_twice": ack_twice,
+    "acked_wrong": ack_altered,
+    "acked_wrong, foreign": ack_foreign,
+    "two_contents": see_two_contents,
+    "two_seqs": see_two_seqs,
+    "unknown": hold_unknown,
+    "altered": hold_altered,
+    "missed": miss_one,
+    "order": turn_round,
+    "repeated": repeat,
+}
 
 
 def test_nothing_is_found_where_all_is_well() -> None:
@@ -168,7 +184,7 @@ def test_a_planted_violation_is_found(name: str) -> None:
 
 
 def test_a_recalled_message_counts_as_read_and_its_absence_from_the_arithmetic_is_found() -> None:
-    conversation, ann, bob = talk()
+    conversation, _, _ = talk()
     set_row(conversation, 3, recalled_at=BEGIN)
     assert "head" in kinds(conversation)
     conversation.last_recalled_seq = 4

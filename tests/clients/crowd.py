@@ -1,12 +1,13 @@
-"""The people of one test and their devices: made, compared with the database, and closed without leaving a socket open."""
+"""The people of one test and their devices: made, compared with the database, and closed with no socket left open."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.checker import Witness, check, missed, unread_by_counting
+from tests.audit import unread_by_counting
+from tests.checker import Witness, check, missed
 from tests.clients.native import Client
-from tests.clients.person import Person
+from tests.clients.person import Lost, Person, Refused
 from tests.ledger import Ledger, read_ledger
 
 __all__ = ["CARRIERS", "HEALED", "Crowd"]
@@ -36,10 +37,14 @@ class Crowd:
         return [self.person(web) for _ in range(count)]
 
     def device(self, person: Person, carrier: str = "websocket", web: int = 0, **more: Any) -> Client:
-        """Return a new device, which comes back by itself, to the next server when its own does not answer."""
+        """Return a new device that has loaded what there is, as a client does after it has connected.
+
+        It comes back by itself, to the next server when its own does not answer.
+        """
         urls = [*self.urls[web:], *self.urls[:web]]
         device = Client(person, carrier, urls=urls, **{"auto": True, **more})
         self.devices.append(device)
+        device.refresh()
         return device
 
     def ledger(self) -> Ledger:
@@ -48,29 +53,33 @@ class Crowd:
 
     def witnesses(self) -> list[Witness]:
         """Return what devices and REST callers testify; who is not there need not have everything."""
-        rest = [Witness(f"{person.id} over REST", person.id, acked=list(person.acked), returned=False) for person in self.people]
-        return rest + [device.witness(returned=device.online) for device in self.devices]
+        rest = [
+            Witness(f"{person.id} over REST", person.id, acked=list(person.acked), returned=False)
+            for person in self.people
+        ]
+        return rest + [device.witness(returned=not device.left) for device in self.devices]
 
     def settle(self, seconds: float = HEALED) -> float:
-        """Wait until every device has what the database holds; return how long that took. Fails when it does not in time."""
+        """Wait until every device has what the database holds; return how long it took. Fails when not in time."""
         ledger = self.ledger()
         begun = time.monotonic()
         while True:
-            away = [device for device in self.devices if not device.online]
-            lacking = [violation for device in self.devices for violation in missed(ledger, device.witness())]
+            here = [device for device in self.devices if not device.left]
+            away = [device for device in here if not device.online]
+            lacking = [violation for device in here for violation in missed(ledger, device.witness())]
             if not lacking and not away:
                 return time.monotonic() - begun
             assert time.monotonic() < begun + seconds, f"after {seconds} s {len(away)} devices are away, {lacking}"
             time.sleep(LOOK)
 
     def check(self, seconds: float = HEALED) -> None:
-        """Fail unless, after some seconds at most, all is as promised, and the server says of unread what counting gives."""
+        """Fail unless, after some seconds at most, all is as promised, and unread is told as counting gives it."""
         self.settle(seconds)
         ledger = self.ledger()
         found = check(ledger, self.witnesses())
         assert not found, "\n".join(f"{kind}: {text}" for kind, text in found[:50])
         for person in self.people:
-            told, counted = person.unread(), unread_by_counting(ledger, person.id)
+            told, counted = asked_again(person.unread, seconds), unread_by_counting(ledger, person.id)
             assert told == counted, f"{person.id} is told that {told} are unread, it is {counted}"
 
     def close(self) -> None:
@@ -88,3 +97,14 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+
+def asked_again(ask: Callable[[], Any], seconds: float) -> Any:
+    """Return an answer, asking again while a server that has just come back does not know yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except (Lost, Refused):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(LOOK)

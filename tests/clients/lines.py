@@ -1,4 +1,4 @@
-"""The carriers as a client has them: a line is open from its making until its frames end. It knows nothing of what they say.
+"""The carriers as a client has them. A line is open from its making until its frames end, and knows not what they say.
 
 WebSocket carries frames and commands; long-poll and SSE carry frames, and commands go over REST.
 """
@@ -49,7 +49,9 @@ class WebSocketLine:
         sockopt = ((socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes),) if receive_bytes else ()
         self.close_code: int | None = None
         try:
-            self._socket = websocket.create_connection(address, header=[f"Authorization: Bearer {token}"], timeout=PATIENCE, sockopt=sockopt)
+            self._socket = websocket.create_connection(
+                address, header=[f"Authorization: Bearer {token}"], timeout=PATIENCE, sockopt=sockopt
+            )
         except websocket.WebSocketBadStatusException as error:
             raise Refused(json.loads(error.resp_body)["error"]) from error
         except (OSError, websocket.WebSocketException) as error:
@@ -142,18 +144,19 @@ class _RestLine:
 
 
 class PollLine(_RestLine):
-    """`/api/v1/poll`: a chain of polls, each of which acknowledges the one before."""
+    """`/api/v1/poll`: a chain of polls, each of which acknowledges the one before. `hold`: seconds a poll may take."""
 
-    def __init__(self, url: str, token: str, cursor: str):
+    def __init__(self, url: str, token: str, cursor: str, hold: int = 25):
         super().__init__(url, token)
+        self._hold = hold
         self._cursor = cursor
         self.greets = not cursor
 
     def frames(self) -> Iterator[Frame]:
-        """Poll, and return the events; behind those of a poll a `cursor` event with its cursor, as other carriers have it."""
+        """Poll, and return the events, and behind those of a poll its cursor, as other carriers' `cursor` event."""
         try:
             while not self._over:
-                answer = json.loads(self._ask("/poll", cursor=self._cursor).read())
+                answer = json.loads(self._ask("/poll", cursor=self._cursor, timeout=self._hold).read())
                 self._cursor = answer["cursor"]
                 yield from answer["events"]
                 yield {"event": "cursor", "data": {"cursor": self._cursor}}

@@ -1,8 +1,4 @@
-"""A native client: keeps a cursor, comes back, merges by `change`, obeys `resync`, on any carrier and from one to another.
-
-What a client has is in `entries` (by conversation and seq), what it saw, in order, in `seen` (all) and `streams` (the
-messages of each connection).
-"""
+"""A native client: keeps a cursor, comes back, obeys `resync`, on any carrier and from one to another."""
 
 import threading
 import time
@@ -12,25 +8,34 @@ from typing import Any
 
 from tests.checker import Witness
 from tests.clients.lines import LINES, Line
+from tests.clients.memory import Memory
 from tests.clients.person import PATIENCE, Lost, Person, Refused
 
 __all__ = ["PATIENCE", "Client", "Lost", "Person", "Refused"]
 
 PAUSE = 0.05  # seconds between two attempts to come back
-PAGE = 100    # what one request brings at most
 
 
-class Client:
+class Client(Memory):
     """One device. `carrier`: websocket, poll or stream. `auto`: comes back by itself with its cursor until `close`.
 
-    `urls`: servers, the next of which is tried when one does not answer. `reading` is an Event: while it is clear nothing
-    is read. Further options go to the carrier.
+    `urls`: servers, the next of which is tried when one does not answer. `reading` is an Event: while it is clear
+    nothing is read. Further options go to the carrier.
     """
 
     def __init__(
-        self, person: Person, carrier: str = "websocket", *, url: str = "", urls: Sequence[str] = (), cursor: str = "", auto: bool = False, token: str = "",
-        **line: Any
+        self,
+        person: Person,
+        carrier: str = "websocket",
+        *,
+        url: str = "",
+        urls: Sequence[str] = (),
+        cursor: str = "",
+        auto: bool = False,
+        token: str = "",
+        **line: Any,
     ):
+        super().__init__()
         self.person = person
         self.carrier, self._options = carrier, line
         self._urls = deque(urls or [url or person.url])
@@ -39,11 +44,9 @@ class Client:
         self.auto = auto
         self.hello: dict[str, Any] = {}
         self.bye: dict[str, Any] = {}
-        self.seen: list[dict[str, Any]] = []
-        self.streams: list[list[dict[str, Any]]] = []
-        self.entries: dict[tuple[str, int], dict[str, Any]] = {}
         self.acked: list[dict[str, Any]] = []
         self.close_code: int | None = None
+        self.close_codes: list[int | None] = []
         self._refreshing = threading.Lock()
         self.reading = threading.Event()
         self.reading.set()
@@ -71,6 +74,11 @@ class Client:
         return self._urls[0]
 
     @property
+    def left(self) -> bool:
+        """Whether it was closed for good."""
+        return self._closed.is_set()
+
+    @property
     def online(self) -> bool:
         """Whether there is a line."""
         return self._line is not None
@@ -83,7 +91,6 @@ class Client:
         before, lives = self._line, len(self.streams)
         if before is not None:
             before.close()
-        self._wait(lambda: self._line is not before, PATIENCE, "the end of the line")
         if self.auto:
             self._wait(lambda: len(self.streams) > lives, PATIENCE, "the next line")
         else:
@@ -105,7 +112,9 @@ class Client:
     def reply(self, number: Any) -> Any:
         """Wait for the answer to a command and return its data. Raises Refused, or Lost when the line ended before."""
         _, line = self._asked[number]
-        answer = self._wait(lambda: self._replies.get(number) or (self._line is not line and Lost), PATIENCE, f"the answer to {number}")
+        answer = self._wait(
+            lambda: self._replies.get(number) or (self._line is not line and Lost), PATIENCE, f"the answer to {number}"
+        )
         if answer is Lost:
             raise Lost(f"no answer to {number}")
         if "error" in answer:
@@ -121,30 +130,35 @@ class Client:
         place = {"toUser": to.id} if isinstance(to, Person) else {"conversationId": to}
         return self.ask("message.send", content=content, **place, **more)
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the data of the events of this name that were seen."""
-        return [event["data"] for event in list(self.seen) if event["event"] == name]
-
     def wait(self, name: str, test: Any = lambda data: True, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for an event of this name that passes the test, and return its data."""
-        found: dict[str, Any] = self._wait(lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}")
+        found: dict[str, Any] = self._wait(
+            lambda: next((data for data in self.events(name) if test(data)), None), seconds, f"event {name}"
+        )
         return found
 
     def wait_content(self, content: str, seconds: float = PATIENCE) -> None:
         """Wait until this client has a message of this text, however it came."""
-        self._wait(lambda: any(entry["content"] == content for entry in list(self.entries.values())), seconds, f"message {content!r}")
+        self._wait(
+            lambda: any(entry["content"] == content for entry in list(self.entries.values())),
+            seconds,
+            f"message {content!r}",
+        )
 
     def wait_seq(self, conversation: str, seq: int, seconds: float = PATIENCE) -> None:
         """Wait until this client has this entry."""
         self._wait(lambda: (conversation, seq) in self.entries, seconds, f"{conversation} {seq}")
 
-    def contents(self, conversation: str) -> list[str]:
-        """Return the texts this client has of a conversation, by seq."""
-        return [self.entries[key]["content"] for key in sorted(list(self.entries)) if key[0] == conversation]
-
     def witness(self, returned: bool = True) -> Witness:
         """Return what this device can testify. `returned`: it is there and has to have everything."""
-        return Witness(f"{self.person.id} on {self.carrier}", self.person.id, [list(stream) for stream in self.streams], dict(self.entries), list(self.acked), returned)
+        return Witness(
+            f"{self.person.id} on {self.carrier}",
+            self.person.id,
+            [list(stream) for stream in self.streams],
+            dict(self.entries),
+            list(self.acked),
+            returned,
+        )
 
     def cut(self) -> None:
         """Lose the connection without a word."""
@@ -170,39 +184,9 @@ class Client:
                 thread.join(PATIENCE)
 
     def refresh(self) -> None:
-        """Ask for everything that is lacking, as `resync` obliges: the list, `sync` of what is held, history for the rest.
-
-        Raises Refused or Lost.
-        """
+        """Ask for everything that is lacking. Raises Refused or Lost."""
         with self._refreshing:
-            for conversation in self._listed():
-                self._sync(conversation)
-
-    def _listed(self) -> list[str]:
-        found: list[str] = []
-        cursor: dict[str, str] = {}
-        while True:
-            page = self._rest("conversation.list", limit=PAGE, **cursor)
-            found += [row["id"] for row in page["conversations"]]
-            if not page["nextCursor"]:
-                return found
-            cursor = {"cursor": page["nextCursor"]}
-
-    def _sync(self, conversation: str) -> None:
-        held = {seq for where, seq in list(self.entries) if where == conversation}
-        whole = next(seq for seq in range(len(held) + 1) if seq + 1 not in held)
-        change = max((self.entries[conversation, seq]["change"] for seq in held), default=0)
-        state = self._rest("sync", conversations={conversation: {"seq": whole, "change": change}})["conversations"][conversation]
-        found, more = state.get("messages", []), state.get("hasMore")
-        self._keep_all(found + state.get("changed", []))
-        while more:
-            page = self._rest("history", conversationId=conversation, before=found[0]["seq"], limit=PAGE)
-            found = page["messages"]
-            self._keep_all(found)
-            more = page["hasMore"] and found[0]["seq"] > whole + 1
-
-    def _rest(self, op: str, **data: Any) -> Any:
-        return self.person.ask_as(self.url, self.token, op, data)
+            self.load(lambda op, **data: self.person.ask_as(self.url, self.token, op, data))
 
     def _open(self) -> Line:
         self.hello, self.close_code = {}, None
@@ -223,6 +207,7 @@ class Client:
                 self._urls.rotate(-1)
             with self._news:
                 self._line, self.close_code = None, line.close_code
+                self.close_codes.append(line.close_code)
                 self._news.notify_all()
             line = self._come_back() if self.auto else None
 
@@ -252,26 +237,24 @@ class Client:
         number = frame["re"]
         if self._asked[number][0] == "message.send" and "data" in frame:
             self.acked.append(frame["data"])
-            self._keep(frame["data"])
+            self.keep([frame["data"]])
         self._replies[number] = frame
 
     def _take_event(self, frame: dict[str, Any]) -> None:
         name, data = frame["event"], frame["data"]
-        for message in data["messages"] if name == "offline.batch" else [data] if name in ("message", "message.updated") else []:
-            self.streams[-1].append(message)
-            self._keep(message)
+        self.bring(frame)
         if name == "resync":
             self._resync()
-        if name in ("hello", "cursor"):
-            self.cursor = data["cursor"]
-            self.hello = data if name == "hello" else self.hello
+        elif name == "hello":
+            self.hello = data
         elif name == "bye":
             self.bye = data
+        if name in ("hello", "cursor", "bye"):
             self.cursor = data.get("cursor", self.cursor)
         self.seen.append(frame)
 
     def _resync(self) -> None:
-        """Ask for everything before anything further is read; a cursor that comes behind it stands for having done so."""
+        """Ask for everything before anything further is read: a cursor behind it stands for having done so."""
         while not self._closed.wait(PAUSE):
             try:
                 self.refresh()
@@ -279,17 +262,8 @@ class Client:
                 continue
             return
 
-    def _keep_all(self, messages: list[dict[str, Any]]) -> None:
-        for message in messages:
-            self._keep(message)
-
-    def _keep(self, message: dict[str, Any]) -> None:
-        key = (message["conversationId"], message["seq"])
-        if key not in self.entries or self.entries[key]["change"] < message["change"]:
-            self.entries[key] = message
-
     def _wait(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Return the condition's first true value; it is tried whenever something came. Fails when it does not in time."""
+        """Return the condition's first true value, tried whenever something came. Fails when it is not in time."""
         deadline = time.monotonic() + seconds
         with self._news:
             while not (value := condition()):

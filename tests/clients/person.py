@@ -26,7 +26,7 @@ ROUTES = {  # the verbs of the live protocol as REST has them; fields named in t
 }
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (what happened)
     """The server's refusal: `code` is its stable word."""
 
     def __init__(self, error: dict[str, Any]):
@@ -35,7 +35,7 @@ class Refused(Exception):
         super().__init__(str(error))
 
 
-class Lost(Exception):
+class Lost(Exception):  # noqa: N818
     """The connection is gone, or could not be made. Whether what was asked took effect is not known."""
 
 
