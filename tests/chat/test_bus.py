@@ -1,111 +1,166 @@
+"""What a process tells and hears: its own events numbered, others' delivered, and no number claimed too soon."""
+
+import gevent
+import pytest
+from redis import RedisError
+
+from chat import bus as bus_module
 from chat.broker import Batch
 from chat.bus import LOGIN_ENDED, Bus
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import USER, Event
+from tests.chat.test_broker import packed
+from tests.chat.test_hub import House, message
+from tests.chat.world import DEFAULTS
 
-ME, OTHER = "me", "other"
+ME = "process"  # as in `packed`
 
 
-class Recorder:
-    """Stands for the log, the hub and the tail, and remembers what it was given."""
+class Parts:
+    """Log, tail and broker as far as a bus needs them, and what happened to them."""
 
-    def __init__(self, takes=True):
-        self.awaited = {}
-        self.epoch = "e-1"
-        self.takes = takes
-        self.offered, self.remembered, self.flushed, self.published = [], [], 0, []
-        self.sessions, self.began, self.looks, self.behind = {}, 0.0, 0, False
+    def __init__(self) -> None:
+        self.house = House()
+        self.epoch: str | None = None
+        self.awaited: dict[int, list[Event]] = {}
+        self.told_of: list[Event] = []
+        self.ended: list[int] = []
+        self.looks = 0
+        self.began = 0.0
+        self.takes = True
+        self.next = ("one", 100)
 
-    def add(self, events):
-        self.published += events
+    def add(self, events: list[Event]) -> bool:
         return self.takes
 
-    def doubt(self):
+    def doubt(self) -> None:
         self.epoch = None
 
-    def connect(self):
-        return 7
+    def connect(self) -> int:
+        if isinstance(self.next, Exception):
+            raise self.next
+        self.epoch, n = self.next
+        return n
 
-    def offer(self, event):
-        self.offered.append(event.data)
+    def told(self, events: list[Event]) -> None:
+        self.told_of += events
 
-    def told(self, events):
-        self.remembered += [event.change for event in events]
-
-    def flush(self):
-        self.flushed += 1
-
-    def waiting(self):
-        return []
-
-    def lagging(self):
-        return self.behind
-
-    def look_soon(self):
+    def look_soon(self) -> None:
         self.looks += 1
 
 
-def bus(takes=True):
-    all_of_it = Recorder(takes)
-    ended = []
-    return Bus(None, {"REDIS_PREFIX": ""}, ME, all_of_it, all_of_it, all_of_it, ended.extend), all_of_it, ended
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
 
 
-def event(change, name="message", scope=CONVERSATION):
-    return Event.of(name, {"change": change}, scope, 5, change=change)
+def bus_of(parts: Parts, process_id: str = "other") -> Bus:
+    return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, parts.ended.extend)  # type: ignore[arg-type]
 
 
-def batch(process, before, events, number=1):
-    lines = [line for one in events for line in (one.header(), one.raw)]
-    first = f"1 e {process} {number} {before} {len(events)}".encode()
-    return Batch(b"\n".join([first, *lines]))
+def test_what_is_published_counts_as_told_unless_redis_is_away(parts: Parts) -> None:
+    bus = bus_of(parts)
+    first, second = message(1), message(2)
+    bus.publish([first])
+    parts.takes = False
+    bus.publish([second])
+    assert parts.told_of == [first]
 
 
-def test_what_others_told_is_offered_remembered_and_sent():
-    tested, seen, _ = bus()
-    tested._heard(batch(OTHER, 10, [event(1), event(2)]))
-    assert seen.offered == [{"change": 1}, {"change": 2}]
-    assert seen.remembered == [1, 2]
-    assert (seen.flushed, tested.n()) == (1, 12)
+def test_events_of_others_are_delivered_and_count_as_told(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    ann = parts.house.come(1)
+    bus._heard(Batch(packed(1, message(1), message(2), before=100)))
+    assert ann.carrier.changes() == [1, 2]
+    assert [event.change for event in parts.told_of] == [1, 2]
+    assert bus.n() == 102
 
 
-def test_own_events_are_numbered_and_not_delivered_again():
-    tested, seen, _ = bus()
-    mine = [event(1), event(2)]
-    seen.awaited[3] = mine
-    tested._heard(batch(ME, 20, [], number=3))
-    assert [one.n for one in mine] == [21, 22]
-    assert (seen.offered, seen.awaited) == ([], {})
+def test_own_events_are_numbered_and_not_delivered_again(parts: Parts) -> None:
+    bus = bus_of(parts, ME)
+    bus._subscribed()
+    ann = parts.house.come(1)
+    mine = [message(1), message(2)]
+    parts.awaited[7] = mine
+    bus._heard(Batch(packed(7, *mine, before=100)))
+    assert [event.n for event in mine] == [101, 102]
+    assert (ann.carrier.events, parts.awaited) == ([], {})
+    assert bus.n() == 102
 
 
-def test_a_login_that_ended_elsewhere_ends_here_and_reaches_no_session():
-    tested, seen, ended = bus()
-    tested._heard(batch(OTHER, 0, [Event.of(LOGIN_ENDED, {"login": 42}, USER, 0, logged=False)]))
-    assert (ended, seen.offered) == ([42], [])
+def test_a_login_ended_elsewhere_is_told_and_goes_to_no_session(parts: Parts) -> None:
+    bus = bus_of(parts)
+    ann = parts.house.come(1)
+    bus._heard(Batch(packed(1, Event.of(LOGIN_ENDED, {"login": 5}, USER, 0, logged=False))))
+    assert parts.ended == [5]
+    assert ann.carrier.events == []
 
 
-def test_what_redis_does_not_take_is_left_to_the_tail():
-    for takes, remembered in ((True, [4]), (False, [])):
-        tested, seen, _ = bus(takes)
-        tested.publish([event(4)])
-        assert seen.remembered == remembered
+def test_what_waits_here_is_not_claimed(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    parts.house.come(1)
+    bus._heard(Batch(packed(1, message(2), before=100)))
+    assert bus.n() == 100
+    parts.house.hub.filled(parts.house.holes[0], [message(1)], 1)
+    assert bus.n() == 101
 
 
-def test_a_new_subscription_begins_at_the_counter():
-    tested, seen, _ = bus()
-    tested._heard(batch(OTHER, 100, [event(1)]))
-    tested._subscribed()
-    assert (tested.n(), seen.looks) == (7, 1)
+def test_a_process_without_sessions_begins_where_redis_stands(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    assert bus.n() == 100
+    assert parts.looks == 1
 
 
-def test_where_somebody_listens_nothing_counts_as_heard_until_the_tail_has_looked():
-    tested, seen, _ = bus()
-    tested._subscribed()
-    tested._heard(batch(OTHER, 7, [event(1)]))
-    seen.sessions["s"] = object()
-    seen.epoch = "e-2"
-    tested._subscribed()
-    assert tested.n() == 0
-    seen.began, seen.behind = float("inf"), True
-    assert tested.n() == 0
-    seen.behind = False
-    assert tested.n() == 7
+def test_after_a_gap_it_stands_where_it_stood_until_the_tail_has_looked(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    parts.house.come(1)
+    parts.next = ("one", 150)
+    bus._subscribed()
+    assert bus.n() == 100
+    bus._heard(Batch(packed(1, message(1), before=150)))
+    assert bus.n() == 100
+    parts.began = bus._since + 1
+    assert bus.n() == 151
+
+
+def test_while_the_tail_still_reads_what_it_found_nothing_is_claimed(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    parts.house.come(1)
+    parts.next = ("one", 150)
+    bus._subscribed()
+    parts.house.hub.expect(7, 5)
+    parts.began = bus._since + 1
+    assert bus.n() == 100
+    parts.house.hub.filled(parts.house.holes[0], [message(change) for change in range(1, 6)], 5)
+    assert bus.n() == 150
+
+
+def test_in_another_epoch_nothing_of_before_is_claimed(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    parts.house.come(1)
+    parts.next = ("two", 3)
+    bus._subscribed()
+    assert bus.n() == 0
+    parts.began = bus._since + 1
+    assert bus.n() == 3
+
+
+def test_redis_is_trusted_again_once_it_says_who_it_is(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "MEND_EVERY", 0.01)
+    bus = bus_of(parts)
+    loop = gevent.spawn(bus.loops["mending"])
+    gevent.sleep(0.05)
+    assert parts.epoch is None  # not subscribed: the broker is the one to begin
+    bus._broker.subscribed = True
+    parts.next = RedisError("away")  # type: ignore[assignment]
+    gevent.sleep(0.05)
+    assert parts.epoch is None
+    parts.next = ("one", 100)
+    gevent.sleep(0.05)
+    loop.kill()
+    assert (parts.epoch, parts.looks) == ("one", 1)

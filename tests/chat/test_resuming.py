@@ -1,71 +1,243 @@
-from chat.catchup import MARGIN_US, Place
-from chat.frames import CONVERSATION, Caller, Event
+"""Resuming without a server: the backlog in chunks, each after proof, then what came meanwhile, once and in order."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from chat import resuming as resuming_module
+from chat.catchup import CHUNK, Missed, Place
+from chat.cursor import Cursor
+from chat.errors import ChatError, CloseReason
+from chat.frames import CONVERSATION, USER, Event
+from chat.hub import Hub
 from chat.opening import Opened
-from chat.resuming import Resuming, first_cursor, lacks
-from chat.session import Session, State
+from chat.resuming import BUCKET_US, Resuming, first_cursor, lacks
+from chat.session import State
+from tests.chat.carrier import session_of
 
-NOW_US = 1_800_000_000_000_000
-BUCKET_US = 8_000_000
-
-
-def place(touched_us=0, behind=False):
-    return Place(1, touched_us // BUCKET_US, behind, 9, 0)
-
-
-def opened(gone_us, *places, user_touched_us=0):
-    return Opened(gone_us, user_touched_us // BUCKET_US, list(places))
-
-
-class Client:
-    kind, provable = "test", False
-
-    def __init__(self):
-        self.got, self.is_live = [], False
-
-    def event(self, event):
-        self.got.append((event.name, event.change))
-
-    def live(self):
-        self.is_live = True
+ROOM = 7
+NOBODY = Cursor("gen", "", 0, 0)
 
 
 class Node:
-    def __init__(self):
-        self.hub = self
+    """A node whose catch-ups are the test's: `reads` are answered one after another."""
 
-    def flush(self):
-        pass
+    generation = "gen"
 
-    def cursor_event(self):
-        return Event.of("cursor", {"cursor": "c"}, "u", 0, logged=False)
+    def __init__(self) -> None:
+        self.hub = Hub(lambda audience: None, print)
+        self.catchup = self
+        self.reads: list[Missed | ChatError] = []
+        self.cursors: list[Cursor] = []
+        self.ended: list[CloseReason] = []
+        self.before_read = lambda: None
+
+    def read(self, user_id: int, cursor: Cursor, generation: str, places: Any, touched: int) -> Missed:
+        self.before_read()
+        self.cursors.append(cursor)
+        answer = self.reads.pop(0)
+        if isinstance(answer, ChatError):
+            raise answer
+        return answer
+
+    def end(self, session: Any, reason: CloseReason) -> None:
+        self.ended.append(reason)
+        session.state = State.CLOSED
+
+    def cursor_event(self) -> Event:
+        return Event("cursor", b"{}", USER, 0, logged=False)
 
 
-def test_a_login_never_seen_lacks_what_no_device_of_the_user_has():
-    assert lacks(opened(None, place(), place(behind=True)))
-    assert not lacks(opened(None, place(NOW_US)))
+class Return:
+    """A session that comes back to a room in which the hub stands at `change`."""
+
+    def __init__(self, change: int = 0):
+        self.node = Node()
+        self.session = session_of(1, owner=self.node.hub)
+        self.session.state = State.CATCHING
+        self.node.hub.join(self.node.hub.enter(self.session), ROOM, change, 1)
+        self.carrier: Any = self.session.carrier
+
+    def run(self, *reads: Missed | ChatError, cursor: Cursor = NOBODY, change: int = 0) -> Any:
+        self.node.reads = list(reads)
+        opened = Opened(None, 0, [Place(ROOM, 0, True, change, 0)])
+        return gevent.spawn(Resuming(self.node).run, self.session, cursor, opened)
+
+    def prove(self) -> None:
+        self.session.proof, taken, self.session.taken = None, self.session.taken, None
+        taken()
 
 
-def test_a_login_that_was_gone_lacks_what_was_touched_since_with_some_seconds_to_spare():
-    assert lacks(opened(NOW_US, place(NOW_US + BUCKET_US)))
-    assert lacks(opened(NOW_US, place(NOW_US - MARGIN_US + BUCKET_US)))
-    assert lacks(opened(NOW_US, user_touched_us=NOW_US))
-    assert not lacks(opened(NOW_US, place(NOW_US - MARGIN_US - 2 * BUCKET_US)))
+@pytest.fixture
+def back() -> Iterator[Return]:
+    yield Return()
 
 
-def test_a_device_without_a_cursor_stands_at_its_last_departure_or_nowhere():
-    assert first_cursor("g", opened(NOW_US)).time_us == NOW_US
-    assert first_cursor("g", opened(None)).time_us == 0
+def message(change: int, **more: Any) -> Event:
+    return Event("message", b"{}", CONVERSATION, ROOM, **{"change": change, "seq": change, "version": 1} | more)
 
 
-def test_what_came_meanwhile_follows_once_the_session_turns_live():
-    client = Client()
-    session = Session("s", client, 0.0, Caller(1, "u1", 1))
-    session.state = State.CATCHING
-    for change in (1, 2):
-        session.push(Event.of("message", {}, CONVERSATION, 5, change=change, seq=change))
-    assert client.got == []
-    Resuming(Node()).turn_live(session)
-    assert client.got == [("message", 1), ("message", 2), ("cursor", 0)]
-    assert (session.state, client.is_live) == (State.LIVE, True)
-    session.push(Event.of("message", {}, CONVERSATION, 5, change=3, seq=3))
-    assert client.got[-1] == ("message", 3)
+def batch(*changes: int) -> Event:
+    event = Event("offline.batch", b"{}", USER, 0, logged=False)
+    event.told = tuple((ROOM, change, change) for change in changes)
+    return event
+
+
+def missed(*events: Event) -> Missed:
+    return Missed(list(events), False, 0)
+
+
+def settle() -> None:
+    gevent.idle()
+
+
+def test_a_backlog_is_handed_over_and_the_session_turns_live_behind_it(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = 3
+    back.run(missed(message(1), message(2), message(3)))
+    settle()
+    assert back.carrier.names() == ["message"] * 3 + ["cursor"]
+    assert back.session.state is State.LIVE
+    assert back.carrier.is_live
+    assert back.session.sent == {ROOM: 3}
+
+
+def test_what_came_meanwhile_follows_once_and_in_order(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = 2
+    back.node.before_read = lambda: [back.node.hub.offer(message(change)) for change in (3, 4, 5)]
+    back.run(missed(batch(1, 2, 3), message(4)))
+    settle()
+    assert back.carrier.changes() == [0, 4, 5, 0]  # the batch, what it lacks, what came meanwhile, a cursor
+
+
+def test_live_events_wait_until_everything_was_handed_over(back: Return) -> None:
+    chunks = [batch(*range(1, CHUNK + 1)), batch(*range(CHUNK + 1, 2 * CHUNK))]
+    back.node.hub.audiences[ROOM].gate.last = 2 * CHUNK - 1
+    back.run(missed(*chunks))
+    settle()
+    back.node.hub.offer(message(2 * CHUNK))
+    assert back.carrier.names() == ["offline.batch"]
+    assert back.carrier.pings == 1
+    assert back.session.proof == {ROOM: CHUNK}
+    back.prove()
+    settle()
+    assert back.carrier.names() == ["offline.batch", "offline.batch", "message", "cursor"]
+
+
+def test_single_events_are_taken_in_chunks_too(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = CHUNK + 1
+    back.run(missed(*(message(change) for change in range(1, CHUNK + 2))))
+    settle()
+    assert len(back.carrier.events) == CHUNK
+    back.prove()
+    settle()
+    assert back.session.state is State.LIVE
+
+
+def test_who_does_not_take_a_chunk_in_time_is_let_go(back: Return, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resuming_module, "TAKEN_SECONDS", 0.05)
+    running = back.run(missed(batch(*range(1, CHUNK + 1)), batch(CHUNK + 1)))
+    running.join(5)
+    assert back.node.ended == [CloseReason.LOST]
+    assert back.carrier.names() == ["offline.batch"]
+
+
+def test_a_session_that_ended_while_it_was_waited_for_gets_nothing_more(back: Return) -> None:
+    running = back.run(missed(batch(*range(1, CHUNK + 1)), batch(CHUNK + 1)))
+    settle()
+    back.session.state = State.CLOSED
+    back.session.taken()
+    running.join(5)
+    assert back.carrier.names() == ["offline.batch"]
+    assert not back.carrier.is_live
+
+
+def test_a_carrier_that_cannot_prove_is_not_waited_for(back: Return) -> None:
+    back.carrier.provable = False
+    back.node.hub.audiences[ROOM].gate.last = CHUNK + 1
+    back.run(missed(batch(*range(1, CHUNK + 1)), batch(CHUNK + 1)))
+    settle()
+    assert back.session.state is State.LIVE
+
+
+def test_more_than_is_kept_meanwhile_is_read_behind_what_was_handed_over(back: Return) -> None:
+    back.node.hub.reached = lambda *place: True  # type: ignore[method-assign]
+    original = back.node.read
+
+    def read(*given: Any) -> Missed:
+        answer = original(*given)
+        back.session.overheard = len(back.node.cursors) == 1
+        return answer
+
+    back.node.read = read  # type: ignore[method-assign]
+    back.run(missed(message(1), message(2)), missed(message(2), message(3)))
+    settle()
+    assert back.carrier.changes() == [1, 2, 3, 0]
+    assert back.node.cursors[1].seen == {ROOM: (2, 0)}
+    assert back.session.state is State.LIVE
+
+
+def test_it_turns_live_only_where_the_hub_stands(back: Return) -> None:
+    running = back.run(missed(message(1)))
+    gevent.sleep(0.05)
+    assert back.session.state is State.CATCHING
+    assert back.node.hub.audiences[ROOM].wanted == 1
+    back.node.hub.offer(message(1))
+    running.join(5)
+    assert back.carrier.changes() == [1, 0]
+    assert back.session.state is State.LIVE
+
+
+def test_a_database_that_is_away_is_asked_again(back: Return, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resuming_module, "AGAIN", 0.01)
+    back.node.hub.audiences[ROOM].gate.last = 1
+    back.run(ChatError("overloaded"), ChatError("overloaded"), missed(message(1))).join(5)
+    assert back.session.state is State.LIVE
+    assert back.carrier.changes() == [1, 0]
+
+
+def test_too_much_is_told_as_resync_and_nothing_of_it_handed_over(back: Return) -> None:
+    back.run(Missed([message(1)], True, 0))
+    settle()
+    assert back.carrier.names() == ["resync"]
+    assert back.session.state is State.LIVE
+
+
+def test_how_far_a_device_had_come_is_not_moved_by_what_it_did_not_prove(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = 1
+    back.run(missed(message(1)))
+    settle()
+    assert back.session.taken_us == 0
+
+
+def test_a_device_that_lacked_nothing_has_come_to_now(back: Return) -> None:
+    back.run(missed())
+    settle()
+    assert back.session.taken_us > 0
+
+
+# What a device without a cursor lacks.
+
+
+def opened(gone_us: int | None, *, touched: int = 0, behind: bool = False, user: int = 0) -> Opened:
+    return Opened(gone_us, user, [Place(ROOM, touched, behind, 1, 0)])
+
+
+def test_a_login_never_seen_lacks_what_no_device_has() -> None:
+    assert lacks(opened(None, behind=True))
+    assert not lacks(opened(None, touched=2**31 - 1))
+
+
+def test_a_login_that_has_left_lacks_what_was_touched_since_with_a_margin() -> None:
+    gone = 1_000_000_000_000_000
+    bucket = gone // BUCKET_US
+    assert lacks(opened(gone, touched=bucket))
+    assert lacks(opened(gone, touched=bucket - 1))
+    assert not lacks(opened(gone, touched=bucket - 4))
+    assert lacks(opened(gone, user=bucket))
+
+
+def test_it_begins_where_it_left_or_nowhere() -> None:
+    assert first_cursor("gen", opened(5)) == Cursor("gen", "", 0, 5)
+    assert first_cursor("gen", opened(None)) == NOBODY
