@@ -65,7 +65,7 @@ class Statement:
         self._sql = sql.encode()
         self._connection: psycopg.Connection[tuple[()]] | None = None
 
-    def run(self, *parameters: bytes) -> bytes | None:
+    def run(self, *parameters: bytes | None) -> bytes | None:
         """Run the statement; return its first row's first column as text. Raises Lost or Refused.
 
         Not to be interrupted from outside (a gevent.Timeout): statement_timeout bounds it. An interrupted call loses

@@ -23,7 +23,7 @@ from chat.postgres import Lost, Refused, Statement
 __all__ = ["Writer"]
 
 log = logging.getLogger(__name__)
-SQL = "SELECT chat_write_1($1::json, $2::boolean)"
+SQL = "SELECT chat_write_1($1::json, $2::boolean, $3::bigint[])"
 LANES = 2  # batches in flight: one is prepared and told while the database works on the other
 LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
@@ -137,7 +137,8 @@ class Writer:
         pause = 0.02
         while batch:
             try:
-                answer = statement.run(self._encoded(batch), b"t" if waiting else b"f")
+                rows, places = self._encoded(batch)
+                answer = statement.run(rows, b"t" if waiting else b"f", places)
             except (
                 orjson.JSONEncodeError
             ):  # half a surrogate pair, from a door that reads JSON less strictly than orjson
@@ -174,7 +175,8 @@ class Writer:
                 self._answer(message, ChatError("unavailable", retry_after=2))
         return [message for message in batch if message.accepted >= limit]
 
-    def _encoded(self, batch: list[Outgoing]) -> bytes:
+    def _encoded(self, batch: list[Outgoing]) -> tuple[bytes, bytes | None]:
+        """Return the batch, and its conversations if all their numbers are known."""
         rows = []
         for place, message in enumerate(batch):
             row: dict[str, Any] = {
@@ -195,7 +197,8 @@ class Writer:
             if message.ask_only:
                 row["q"] = True
             rows.append(row)
-        return orjson.dumps(rows)
+        places = {row["c"] for row in rows}
+        return orjson.dumps(rows), None if None in places else b"{%b}" % b",".join(b"%d" % place for place in places)
 
     def _finish(self, batch: list[Outgoing], rows: list[list[int]]) -> list[Outgoing]:
         """Answer every message of a committed batch, tell the new ones, and return those found busy, in order."""
