@@ -208,7 +208,10 @@ class Node:
         message = self.sending.compose(caller, data, waiter.set)
         self.dispatch.check_flood(caller, message, bool(data.get("localId")))
         self.writer.submit(message)
-        answer = waiter.get(timeout=SEND_SECONDS)
+        try:
+            answer = waiter.get(timeout=SEND_SECONDS)
+        except gevent.Timeout as late:
+            raise ChatError("unavailable", retry_after=2) from late
         if isinstance(answer, ChatError):
             raise answer
         return answer  # type: ignore[no-any-return]
