@@ -21,6 +21,7 @@ from chat.rest import answer, caller, describe, loaded
 from chat.schemas import Text, WholeNumber, WireSchema
 from chat.session import Session, State
 from chat.sessions import Admitted
+from chat.transports.hangup import hang_up
 
 __all__ = ["Chain", "Polls", "mount"]
 
@@ -52,14 +53,13 @@ class Chain:
         "_new",
         "_node",
         "_seen",
-        "_signal",
         "_told",
+        "_waits",
         "closed",
         "login_id",
         "opened",
         "polled",
         "session",
-        "waiting",
     )
 
     kind = "longpoll"
@@ -77,12 +77,16 @@ class Chain:
         told = () if cursor is None else cursor.lately
         self._told = frozenset(told)  # by another process, from which this one may not have heard of them yet
         self._lately = dict.fromkeys(told, time.monotonic())  # when what was told lately was
-        self._signal = Signal()
         self._gone = False
         self.closed: Event | None = None
         self.opened = Signal()
         self.polled = time.monotonic()
-        self.waiting = True  # the poll that begins the chain
+        self._waits: list[Signal] = []  # one for each poll that waits
+
+    @property
+    def waiting(self) -> int:
+        """How many polls are there at this moment: those that wait, or the one that begins the chain."""
+        return len(self._waits) or int(not self.opened.is_set())
 
     def event(self, event: Event) -> None:
         """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
@@ -103,7 +107,8 @@ class Chain:
 
     def flush(self) -> None:
         """Let the poll that waits be answered."""
-        self._signal.set()
+        for signal in self._waits:
+            signal.set()
 
     def reply(self, number: Any, data: bytes) -> None:
         """No command comes this way."""
@@ -126,7 +131,7 @@ class Chain:
     def close(self, reason: CloseReason, farewell: Event | None) -> None:
         """Answer the poll that waits with the farewell, if there is one."""
         self.closed = farewell or Event("bye", b'{"code":"%b"}' % reason.code.encode(), "u", 0, logged=False)
-        self._signal.set()
+        self.flush()
         self.opened.set()
 
     def acknowledge(self, cursor: Cursor) -> bool:
@@ -141,15 +146,16 @@ class Chain:
         self.session.taken_us = cursor.time_us
         return True
 
-    def wait(self, seconds: float) -> None:
-        """Wait until there is something, or the time is over."""
-        self.waiting = True
+    def wait(self, seconds: float, sock: Any) -> None:
+        """Wait until there is something, the time is over, or the client hangs up on its socket."""
+        signal = Signal()
+        self._waits.append(signal)
         try:
             if not self._events and self.closed is None:
-                self._signal.clear()
-                self._signal.wait(seconds)
+                with hang_up(sock, signal.set):
+                    signal.wait(seconds)
         finally:
-            self.waiting = False
+            self._waits.remove(signal)
             self.polled = self.session.heard = time.monotonic()
 
     def taken(self, most: int) -> tuple[list[bytes], Cursor]:
@@ -273,7 +279,7 @@ def mount(app: Flask) -> None:
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
         seconds = min(asked["timeout"], app.config["POLL_SECONDS"]) * random.uniform(1 - JITTER, 1)  # noqa: S311
-        chain.wait(seconds if cursor is not None else 0.0)
+        chain.wait(seconds if cursor is not None else 0.0, request.environ.get("chat.socket"))
         frames, stands = chain.taken(app.config["POLL_BYTES"])
         return answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
 
