@@ -1,7 +1,7 @@
 """Runs migrations, one process at a time, and puts the functions of chat/*.sql in place after them.
 
-Functions are code, not schema: each upgrade puts in place those that the code at hand calls. Their names carry a number,
-which changes with what they take or answer, so that two versions of the server can run side by side.
+Functions are code, not schema: each upgrade puts in place those that the code at hand calls. Their names carry a
+number, which changes with what they take or answer, so that two versions of the server can run side by side.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, inspect, text
 
-import chat.models  # noqa: F401  (fills the metadata)
+import chat.models
 from chat.extensions import Base, db
 
 FUNCTIONS = Path(chat.__file__).parent

@@ -16,7 +16,7 @@ from tests.deployment import Deployment, Web, wait_for
 
 BROWSER = {
     "Sec_WebSocket_Extensions": "permessage-deflate; client_max_window_bits",
-    "User_Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+    "User_Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",  # noqa: E501
     "Accept_Language": "en-US,en;q=0.9",
     "Accept_Encoding": "gzip, deflate, br",
     "Cache_Control": "no-cache",
@@ -153,7 +153,7 @@ def test_a_slow_client_holds_nobody_up(ann: Person, bob: Person) -> None:
     content = "s" * 4_900
     with Wire.of(bob, buffer=4_096), Wire.of(cid) as fast, Wire.of(ann) as wire:
         worst = 0.0
-        for turn in range(160):
+        for _turn in range(160):
             begun = time.monotonic()
             wire.send(group, content)
             fast.event("message")

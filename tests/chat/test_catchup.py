@@ -33,7 +33,7 @@ class Shelf:
 
     def places(self, who: Caller) -> list[Place]:
         rows = self.world.rows(
-            "SELECT m.conversation_id, h.touched, m.delivered_seq < h.last_seq, h.change, m.visible_from FROM memberships m "
+            "SELECT m.conversation_id, h.touched, m.delivered_seq < h.last_seq, h.change, m.visible_from FROM memberships m "  # noqa: E501
             "JOIN conversation_heads h USING (conversation_id) WHERE m.user_id = :me AND m.left_seq IS NULL",
             me=who.user_id,
         )
@@ -49,7 +49,7 @@ class Shelf:
 
     def publish(self, wire_id: str) -> list[Event]:
         """Publish all entries of a conversation as the writer would have."""
-        events = [event for event in self.entries(wire_id)]
+        events = list(self.entries(wire_id))
         self.press.publish(*events)
         return events
 

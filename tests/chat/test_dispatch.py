@@ -53,7 +53,7 @@ class Desk:
         self.rate = 0.0
         self.verb: Callable[[Caller, Command], Any] = self._note
         self.dispatch = Dispatch(
-            Hub(print, print), self.writer, Sending(Known(), DEFAULTS), lambda *given: self.verb(*given),  # type: ignore[arg-type]
+            Hub(print, print), self.writer, Sending(Known(), DEFAULTS), lambda *given: self.verb(*given),  # type: ignore[arg-type]  # noqa: PLW0108
             lambda caller: self.flooding, lambda: TokenBucket(self.rate, 5),
         )  # fmt: skip
         self.greenlets = [gevent.spawn(loop) for loop in self.dispatch.loops.values()]

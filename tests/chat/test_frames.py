@@ -12,7 +12,7 @@ people = st.lists(numbers, max_size=5).map(tuple)
 
 @given(
     st.builds(
-        Event, st.sampled_from(["message", "unread"]), st.binary(max_size=50), st.sampled_from([CONVERSATION, USER, WATCHERS]), numbers,
+        Event, st.sampled_from(["message", "unread"]), st.binary(max_size=50), st.sampled_from([CONVERSATION, USER, WATCHERS]), numbers,  # noqa: E501
         change=numbers, seq=numbers, version=numbers, members=people, added=people, removed=people,
         origin=st.text("abc123-_", max_size=20), logged=st.booleans(), private=st.booleans(),
     )

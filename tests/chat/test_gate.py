@@ -1,4 +1,4 @@
-"""The gate: whatever the order in which events come, twice or late, they leave in order, each once, and none is lost."""
+"""The gate: in whatever order events come, twice or late, they leave in order, each once, and none is lost."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The outbox: the bytes on the wire are the same whatever the socket takes, and it is cut at the end of a frame only."""
+"""The outbox: the bytes on the wire are the same whatever the socket takes; it is cut at the end of a frame only."""
 
 import pytest
 from hypothesis import given

@@ -72,7 +72,7 @@ class Return:
 
 @pytest.fixture
 def back() -> Iterator[Return]:
-    yield Return()
+    return Return()
 
 
 def message(change: int, **more: Any) -> Event:

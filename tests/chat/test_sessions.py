@@ -43,7 +43,7 @@ def gone_at(deployment: Deployment, person: Person) -> Any:
     url = deployment.postgres.url.replace("+psycopg", "")
     with psycopg.connect(url) as connection:
         rows = connection.execute(
-            "SELECT extract(epoch FROM l.gone_at) FROM logins l JOIN users u ON u.id = l.user_id WHERE u.public_id = %s",
+            "SELECT extract(epoch FROM l.gone_at) FROM logins l JOIN users u ON u.id = l.user_id WHERE u.public_id = %s",  # noqa: E501
             [person.id],
         ).fetchall()
     return rows[0][0]

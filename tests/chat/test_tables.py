@@ -19,7 +19,7 @@ def test_a_message_is_one_row_whatever_happens(world: World) -> None:
     ann, bob = world.people("Ann", "Bob")
     place = world.send_to(ann, bob)
     copy = (
-        "INSERT INTO entries (conversation_id, seq, count, change, sender_id, local_id, digest, type, content, created_at) "
+        "INSERT INTO entries (conversation_id, seq, count, change, sender_id, local_id, digest, type, content, created_at) "  # noqa: E501
         "SELECT conversation_id, seq + {more}, count, change, sender_id, {local}, digest, type, content, created_at "
         "FROM entries WHERE conversation_id = :id AND seq = 1"
     )

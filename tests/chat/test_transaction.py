@@ -157,7 +157,7 @@ def test_a_conversations_row_is_locked_and_read(engine: Engine, world: World, of
     def work(tx: Transaction) -> Any:
         head = tx.lock_conversation(club)
         with engine.connect() as other:
-            free = "SELECT count(*) FROM (SELECT 1 FROM conversation_heads WHERE conversation_id = :id FOR UPDATE SKIP LOCKED) f"
+            free = "SELECT count(*) FROM (SELECT 1 FROM conversation_heads WHERE conversation_id = :id FOR UPDATE SKIP LOCKED) f"  # noqa: E501
             return head, other.execute(text(free), {"id": club}).scalar_one()
 
     head, free = run_in_transaction(engine, office, work)

@@ -1,4 +1,4 @@
-"""The writer over a real database: one call a batch, in order, each message once, and an answer to every one of them."""
+"""The writer over a real database: one call a batch, in order, each message once, an answer to each of them."""
 
 import itertools
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Desk:
             self.writer.submit(message)
 
     def send(self, *messages: Outgoing) -> list[Any]:
-        """Submit, wait for the answers, and return them in the order in which they came: a message's data, or a code."""
+        """Submit, wait for the answers, and return them in the order in which they came: a message's data or a code."""
         before = len(self.answers)
         self.submit(*messages)
         self.await_answers(before + len(messages))
@@ -109,7 +109,7 @@ def desk(desks: Any) -> Desk:
 
 
 def entries(world: World, wire_id: str) -> list[Any]:
-    rows = "SELECT seq, content, local_id, created_at FROM entries WHERE conversation_id = :id AND type = 'text' ORDER BY seq"
+    rows = "SELECT seq, content, local_id, created_at FROM entries WHERE conversation_id = :id AND type = 'text' ORDER BY seq"  # noqa: E501
     return world.rows(rows, id=world.number(wire_id))
 
 
@@ -357,7 +357,7 @@ def test_a_connection_lost_in_the_middle_is_made_anew_and_the_message_is_stored_
             text("SELECT 1 FROM conversation_heads WHERE conversation_id = :id FOR UPDATE"), {"id": int(club[1:])}
         )
         desk.submit(desk.message(ann, group(club), "hello"))  # alone in its batch: it waits for the lock
-        killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chat writer' AND wait_event_type = 'Lock'"
+        killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chat writer' AND wait_event_type = 'Lock'"  # noqa: E501
         with gevent.Timeout(PATIENCE):
             while not world.rows(killed)[0][0]:
                 gevent.sleep(0.005)

@@ -1,6 +1,6 @@
-"""Frames of RFC 6455: however they are split on the way they mean the same; what breaks the rules ends the connection."""
+"""Frames of RFC 6455: however they are split on the way they mean the same; who breaks the rules is cut off."""
 
-import pytest
+import pytest  # noqa: I001
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +18,7 @@ from chat.transports.framing import (
     close_frame,
     frame,
 )
+import itertools
 
 MOST = 70_000
 FIN = 0x80
@@ -27,7 +28,7 @@ Message = tuple[int, bytes]
 def masked(
     payload: bytes, opcode: int = TEXT, fin: int = FIN, mask: bytes = b"\x01\x80\xff\x00", wide: int = 0
 ) -> bytes:
-    """Return a frame as a client sends it, octet by octet as the RFC says. `wide`: bytes of the length field at least."""
+    """Return a frame as a client sends it, octet by octet as the RFC says. `wide`: least bytes of the length field."""
     size = len(payload)
     if size < 126 and not wide:
         length = bytes([0x80 | size])
@@ -42,7 +43,7 @@ def read(stream: bytes, cuts: list[int], most: int = MOST) -> list[Message]:
     """Feed a stream in pieces cut at these places."""
     reader, found = FrameReader(most), []
     places = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         found += reader.feed(stream[start:end])
     return found
 
@@ -64,7 +65,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[Message], bytes]:
     messages: list[Message] = []
     stream = b""
     for _ in range(draw(st.integers(0, 4))):
-        pieces = draw(st.lists(st.binary(max_size=40), max_size=4)) + [draw(payloads)]
+        pieces = [*draw(st.lists(st.binary(max_size=40), max_size=4)), draw(payloads)]
         for place, piece in enumerate(pieces):
             opcode, fin = (TEXT if place == 0 else CONTINUATION), (FIN if place == len(pieces) - 1 else 0)
             stream += masked(piece, opcode, fin, draw(masks))

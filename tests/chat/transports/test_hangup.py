@@ -78,9 +78,7 @@ def test_a_second_poll_does_not_end_the_first(ann: Person) -> None:
     address = f"{ann.url}/api/v1/poll?timeout=15&cursor={cursor}"
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(requests.get, address, headers=head, timeout=20) for _ in range(2)]
-        time.sleep(
-            0.3
-        )  # both wait by then; one that is late is answered at once, and the test passes, too
+        time.sleep(0.3)  # both wait by then; one that is late is answered at once, and the test passes, too
         ann.send(ann, "for both")
         for answer in answers:
             contents = [event["data"]["content"] for event in answer.result(SOON).json()["events"]]

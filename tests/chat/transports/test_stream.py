@@ -248,7 +248,7 @@ def test_a_client_that_is_gone_ends_its_session_and_leaves_nothing(make: Any) ->
 
 def test_a_fault_of_ours_ends_the_session_and_not_the_reading_of_others(make: Any) -> None:
     node = make()
-    (stream, far), (other, other_far) = node.connect(), node.connect()
+    (stream, far), (_other, other_far) = node.connect(), node.connect()
     far.send(b"!")
     wait(lambda: node.ended == [(stream.session, CloseReason.INTERNAL)])
     assert drain(far, lambda data: data.endswith(END)) == b"<BYE>" + END
