@@ -1,4 +1,4 @@
-"""A whole deployment for tests: private PostgreSQL and Redis and the web server, each of which can be killed and started again."""
+"""A deployment for tests: private PostgreSQL and Redis and web servers, each to be killed and started again."""
 
 import os
 import signal
