@@ -6,7 +6,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import settings
 
 from tests import programs
 from tests.clients.wire import opened
@@ -14,10 +13,6 @@ from tests.deployment import Deployment, Web
 
 hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no fault of the code
 hypothesis.settings.load_profile("tests")
-
-
-settings.register_profile("busy", deadline=None)  # other work on the machine is no fault of an example
-settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -10,9 +10,10 @@ from tests.deployment import Deployment
 
 
 def figures(deployment: Deployment) -> dict[str, float]:
-    """Return the figures by name and labels."""
+    """Return the figures of its own worker by name and labels: other servers of the run use the same folder."""
     text = requests.get(deployment.url + "/metrics", timeout=10).text
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    (worker,) = deployment.web.workers()
+    lines = [line for line in text.splitlines() if not line.startswith("#") and f'worker="{worker}"' in line]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from chat.postgres import Lost, Refused, Statement, Unreachable, conninfo
+from tests.deployment import wait_for
 
 NAME = "chat statement test"
 
@@ -56,7 +57,7 @@ def test_a_statement_that_makes_no_sense_is_refused_and_leaves_no_connection(dat
     with pytest.raises(Refused) as refused:
         Statement(database_url, "SELECT nonsense", NAME).run()
     assert refused.value.sqlstate == "42703"
-    assert count(engine) == 0
+    wait_for(lambda: count(engine) == 0, 5, "the end of the connection")
 
 
 def test_a_killed_connection_is_lost_and_made_anew_with_the_next_run(statement: Statement, engine: Engine) -> None:

@@ -258,7 +258,8 @@ def test_commands_of_before_the_end_are_done_and_those_after_it_are_not(ann: Per
     with Wire.of(ann) as wire:
         wire.raw(sent[0] + masked(b"x", 2) + sent[1])
         assert wire.end() == 1003
-    conversation = bob.call("GET", "/conversations")["conversations"][0]["id"]
+    listed = wait_for(lambda: bob.call("GET", "/conversations")["conversations"], 5, "the conversation")
+    conversation = listed[0]["id"]
     wait_for(lambda: bob.history(conversation), 5, "the message")
     assert [message["content"] for message in bob.history(conversation)] == ["1"]
 
