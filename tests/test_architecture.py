@@ -1,4 +1,4 @@
-"""The house as it is meant to be: imports run one way, files and functions stay small, each module is tested."""  # noqa: E501
+"""The house as it is meant to be: imports run one way, files and functions stay small, each module is tested."""
 
 import ast
 import re
