@@ -1,6 +1,4 @@
-from gevent import monkey
-
-monkey.patch_all()  # noqa: D100, E702 (what is imported earlier keeps real sockets and locks)
+from gevent import monkey; monkey.patch_all()  # noqa: D100, E702 (what is imported earlier keeps real sockets and locks)
 
 # The web server's application, in a process where everything waits cooperatively. Nothing else in the project patches.
 

@@ -264,7 +264,7 @@ def test_a_lone_message_is_acked_far_below_the_40_ms_that_nagle_costs(ann: Perso
 
 
 def test_a_second_write_right_behind_the_first_does_not_wait_for_its_acknowledgement(ann: Person, bob: Person) -> None:
-    """An answer and, a moment later, another: with Nagle the second waits for a client that delays its ACKs by 40 ms."""
+    """An answer and, a moment later, another: with Nagle the second waits for a client that delays its ACKs by 40 ms."""  # noqa: E501
     with Wire.of(ann) as wire:
         times = []
         for turn in range(20):
