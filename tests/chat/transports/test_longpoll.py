@@ -168,8 +168,8 @@ def test_an_answer_is_bounded_and_the_rest_comes_with_the_next(
     for turn in range(5):
         bob.send(ann, f"{turn}" + "x" * 4_000)
     got: list[str] = []
-    while len(got) < 5:
-        answer = poller.poll(5)
+    for _ in range(10):
+        answer = poller.poll(0)
         assert len(str(answer)) < 13_000
         got += [content[0] for content in poller.messages(answer)]
     assert got == list("01234")
@@ -181,8 +181,8 @@ def test_more_than_is_kept_between_two_polls_comes_all_the_same(ann: Person, bob
         for number in numbers:
             wire.answer(number)
     got: list[str] = []
-    while len(got) < 300:
-        got += poller.messages(poller.poll(5))
+    for _ in range(20):
+        got += poller.messages(poller.poll(1 if len(got) < 300 else 0))
     assert got == [f"{turn}" for turn in range(300)]
 
 

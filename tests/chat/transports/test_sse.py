@@ -33,11 +33,13 @@ class Source:
 
     def event(self, name: str = "") -> dict[str, Any]:
         """Return the next event (of this name)."""
-        while True:
+        end = time.monotonic() + 2 * PATIENCE
+        while time.monotonic() < end:
             found = self.block()
             assert found is not None, "the stream has ended"
             if found and name in ("", found["event"]):
                 return found
+        raise AssertionError(f"no {name or 'event'} came")
 
     def block(self) -> dict[str, Any] | None:
         """Return the next block's data, {} if it has none, None at the end."""
