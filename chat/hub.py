@@ -193,10 +193,26 @@ class Hub:
         if not event.change:
             self._fan_out(audience, event)
             return
+        if event.change <= audience.gate.last:
+            self._take_in_late(audience, event)
         for ready in audience.gate.offer(event):
             self._deliver(audience, ready)
         if audience.gate.early:
             self._ask_fill(audience)
+
+    def _take_in_late(self, audience: Audience, event: Event) -> None:
+        """Take in whom an event lets in that comes only now: a room made by one user's opening knows only that one."""
+        named = event.members or event.added
+        late = [self.users[number] for number in named if number in self.users and number not in audience.users]
+        if late and event.private:
+            self._pair_all(event.members)
+        if late and (event.change < audience.gate.last or event.version < audience.version):
+            self._ask_members(audience)
+            event = Event("resync", b"{}", USER, 0, logged=False)  # what came in between, they have to ask for
+        elif late:
+            audience.take_members(event.version, [*audience.users, *(user.id for user in late)], self.users)
+        for user in late:
+            self._hand_to(user, event)
 
     def _arrival(self, event: Event) -> Audience | None:
         """Open the room of a conversation when the event brings somebody in who is connected here."""

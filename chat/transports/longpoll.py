@@ -13,7 +13,7 @@ import gevent
 from flask import Flask, Response, current_app, request
 from gevent.event import Event as Signal
 
-from chat.cursor import Cursor
+from chat.cursor import RECENT, Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Caller, Event
 from chat.protocols import native
@@ -27,7 +27,6 @@ __all__ = ["Chain", "Polls", "mount"]
 
 LINGER = 35.0  # seconds a chain is kept between two polls: a lease
 KEPT = 256  # events kept for the next poll; beyond, it reads the log
-RECENT = 40  # conversations a cursor names
 JITTER = 0.12  # share of its time by which a poll may end early, so that not all come back at once: 3 s of 25
 OPEN_SECONDS = 12.0  # for the database to let a session in
 LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
@@ -74,9 +73,8 @@ class Chain:
         self._events: list[Event] = []
         self._count = 0  # events acknowledged and let go
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
-        told = () if cursor is None else cursor.lately
-        self._told = frozenset(told)  # by another process, from which this one may not have heard of them yet
-        self._lately = dict.fromkeys(told, time.monotonic())  # when what was told lately was
+        self._told = frozenset(self._base.lately)  # by another process: this one may not have heard of it yet
+        self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
         self._gone = False
         self.closed: Event | None = None
         self.opened = Signal()
@@ -92,7 +90,7 @@ class Chain:
         """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
         if event.name == "cursor" or (event.name == "hello" and not self._new):
             return
-        if event.scope == CONVERSATION and (event.target, event.change) in self._told:
+        if event.change and (_place(event), event.change) in self._told:
             return
         if len(self._events) >= KEPT and not self.waiting:
             if event.logged:
@@ -184,14 +182,20 @@ class Chain:
 
     def _remember(self, event: Event) -> None:
         now = time.monotonic()
-        for conversation, change, seq in event.told or ((event.target, event.change, event.seq),):
-            if change and (event.scope == CONVERSATION or event.told):
-                self._seen[conversation] = (change, max(seq, self._seen.pop(conversation, (0, 0))[1]))
-                self._lately[conversation, change] = now
+        for place, change, seq in event.told or ((_place(event), event.change, event.seq),):
+            if change:
+                self._lately[place, change] = now
+                if place:
+                    self._seen[place] = (change, max(seq, self._seen.pop(place, (0, 0))[1]))
         while len(self._seen) > RECENT:
             self._seen.popitem(last=False)
         while len(self._lately) > RECENT:
             del self._lately[next(iter(self._lately))]
+
+
+def _place(event: Event) -> int:
+    """Return the conversation in which a change has its number, or 0 for the user's own changes."""
+    return event.target if event.scope == CONVERSATION else 0
 
 
 class Polls:
@@ -201,7 +205,6 @@ class Polls:
         self._node = node
         self._chains: dict[str, Chain] = {}
         self._of_login: dict[int, list[Chain]] = {}
-        self._most = node.config["POLLS_PER_LOGIN"]
         self._sweeping: Any = None
 
     def chain(self, cursor: Cursor | None, login_id: int) -> Chain | None:
@@ -235,7 +238,7 @@ class Polls:
     def _thin_out(self, login_id: int) -> None:
         """Let go of the chains that a client leaves behind whose polls go now to this process, now to that."""
         idle = [chain for chain in self._of_login.get(login_id, ()) if not chain.waiting]
-        for chain in sorted(idle, key=lambda chain: chain.polled)[: -self._most]:
+        for chain in sorted(idle, key=lambda chain: chain.polled)[: -self._node.config["POLLS_PER_LOGIN"]]:
             self._let_go(chain)
 
     def _let_go(self, chain: Chain) -> None:

@@ -218,6 +218,32 @@ def test_a_user_who_opens_ahead_of_the_room_has_the_list_read_and_is_in_it(house
 # While sessions open.
 
 
+def test_who_was_let_in_while_anothers_opening_made_the_room_is_in_it_once_that_is_told(house: House) -> None:
+    bob = house.come(2, rooms=())
+    ann = house.come(1, change=1)
+    house.offer(message(1, members=(1, 2), added=(1, 2)), message(2))
+    assert heard(bob) == [1, 2]
+    assert heard(ann) == [2]
+
+
+def test_the_first_message_of_a_private_conversation_reaches_who_was_here_before_its_sender_came(house: House) -> None:
+    bob = house.come(2, rooms=())
+    house.come(1, change=1)
+    house.offer(message(1, members=(1, 2), private=True), message(2, members=(1, 2), private=True))
+    house.offer(Event("presence", b"{}", WATCHERS, 1, logged=False))
+    assert bob.carrier.names() == ["message", "message", "presence"]
+
+
+def test_who_was_let_in_and_is_told_so_after_more_has_come_has_to_ask_for_it(house: House) -> None:
+    bob = house.come(2, rooms=())
+    ann = house.come(1, change=1)
+    house.offer(message(2), message(1, members=(1, 2), added=(1, 2)))
+    assert bob.carrier.names() == ["resync"]
+    house.hub.members_read(house.lists[0], 1, [(1, 0), (2, 0)])
+    house.offer(message(3))
+    assert heard(bob)[-1:] == heard(ann)[-1:] == [3]
+
+
 def test_what_comes_while_a_session_opens_is_kept_and_reaches_it(house: House) -> None:
     house.hub.opening += 1
     house.offer(message(5), message(6))
