@@ -83,7 +83,7 @@ def test_a_change_of_carrier_goes_on_from_the_cursor(crowd: Crowd) -> None:
 def test_any_server_answers_any_poll(proxy: Proxy, crowd: Crowd, webs: list[Web]) -> None:
     """Polls of one chain go here and there, as the proxy has it."""
     ann, bob = crowd.persons(2)
-    sent = [str(number) for number in range(12)]
+    sent = [str(number) for number in range(30)]  # more hops than a user may have sessions
     cursor, found = "", []
     for content in sent:
         cursor, some = _poll(bob, cursor)
