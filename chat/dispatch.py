@@ -14,7 +14,7 @@ import orjson
 from gevent.queue import SimpleQueue
 
 from chat.commands import verbs
-from chat.errors import ChatError
+from chat.errors import ChatError, CloseReason
 from chat.frames import Caller, Command
 from chat.hub import Hub
 from chat.limits import TokenBucket
@@ -43,9 +43,10 @@ class Dispatch:
         execute: Callable[[Caller, Command], Any],
         flood: Callable[[Caller], float],
         bucket: Callable[[], TokenBucket],
+        end: Callable[[Session, CloseReason], None],
     ):
         self._hub, self._writer, self._sending = hub, writer, sending
-        self._execute, self._flood, self._bucket = execute, flood, bucket
+        self._execute, self._flood, self._bucket, self._end = execute, flood, bucket, end
         self._waiting: SimpleQueue[Session] = SimpleQueue()
         self.refusals: Counter[str] = Counter()  # by code, for whoever measures
         self.loops = {f"commands {place}": self._run for place in range(POOL)}
@@ -54,12 +55,10 @@ class Dispatch:
         """Take a command; it is answered through the session's carrier. Never waits; the caller flushes the hub."""
         if session.state is State.CLOSED:
             return
-        if session.bucket is None:
-            session.bucket = self._bucket()
         verb = verbs().get(command.op)
-        wait = session.bucket.take(verb.cost if verb is not None else 1.0, session.heard)
+        wait = self.allow(session, verb.cost if verb is not None else 1.0)
         if wait:
-            session.carrier.failure(command.id, ChatError("rate_limited", retry_after=wait))
+            self.refuse(session, command.id, ChatError("rate_limited", retry_after=wait))
             return
         if not self._sent_at_once(session, command):
             if session.commands is None:
@@ -68,6 +67,23 @@ class Dispatch:
             self.wake(session)
         if session.unanswered >= UNANSWERED:
             session.carrier.pause()
+
+    def allow(self, session: Session, cost: float = 1.0) -> float:
+        """Take what a client's frame costs; return 0, or the seconds to wait.
+
+        A client that goes on sending what is refused is ended: refusing costs hardly less than doing.
+        """
+        if session.bucket is None:
+            session.bucket, session.patience = self._bucket(), self._bucket()
+        wait: float = session.bucket.take(cost, session.heard)
+        if wait and session.patience.take(cost, session.heard):
+            self._end(session, CloseReason.FLOODING)
+        return wait
+
+    def refuse(self, session: Session, number: Any, error: ChatError) -> None:
+        """Answer with a refusal, unless the session has ended."""
+        if session.state is not State.CLOSED:
+            session.carrier.failure(number, error)
 
     def wake(self, session: Session) -> None:
         """Let a session's waiting commands run if it is their turn."""

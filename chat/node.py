@@ -93,6 +93,7 @@ class Node:
             self.run,
             self._flood,
             partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"]),
+            self.sessions.end,
         )
         self.pulse = Pulse(
             self.hub,

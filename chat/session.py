@@ -81,6 +81,7 @@ class Session:
         "held",
         "id",
         "overheard",
+        "patience",
         "pending",
         "pending_conversation",
         "proof",
@@ -111,6 +112,7 @@ class Session:
         self.taken_us = 0  # wall clock up to which everything handed over was proved taken
         self.taken: Any = None  # called once when the next proof comes (catching up waits for it)
         self.bucket: Any = None
+        self.patience: Any = None  # with what is refused
         self.watching: set[int] | None = None
 
     def push(self, event: Event) -> None:

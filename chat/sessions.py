@@ -96,15 +96,20 @@ class Sessions:
         except ChatError as error:
             number = error.details.pop("id", None) if error.details else None
             error.details = error.details or None
-            session.carrier.failure(number, error)
+            self._refuse(session, number, error)
             return
         session.commanded = session.heard
         if session in self._nobody:
             self._introduce(session, command)
         elif command.op == "auth":
-            session.carrier.failure(command.id, ChatError("already_authenticated"))
+            self._refuse(session, command.id, ChatError("already_authenticated"))
         else:
             self._node.dispatch.take(session, command)
+
+    def _refuse(self, session: Session, number: Any, error: ChatError) -> None:
+        """Refuse what is nobody's command; it costs the client as much as one."""
+        wait = self._node.dispatch.allow(session)
+        self._node.dispatch.refuse(session, number, ChatError("rate_limited", retry_after=wait) if wait else error)
 
     def proved(self, session: Session) -> None:
         """The client has everything that was handed over before the last ping."""
@@ -196,7 +201,7 @@ class Sessions:
     def _introduce(self, session: Session, command: Any) -> None:
         """Take the first frame of a client that came without a token."""
         if command.op != "auth":
-            session.carrier.failure(command.id, ChatError("not_authenticated"))
+            self._refuse(session, command.id, ChatError("not_authenticated"))
             return
         token, cursor = command.data.get("token"), command.data.get("cursor")
         try:

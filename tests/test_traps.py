@@ -101,6 +101,22 @@ def test_a_connection_with_32_unanswered_commands_is_no_longer_read(
         assert all("data" in answer for answer in answers)
 
 
+@pytest.mark.parametrize(
+    "frame", [masked(b"", PING), masked("nonsense"), masked('{"op":"nonsense"}'), masked('{"op":"auth"}')]
+)
+def test_who_floods_with_what_is_refused_is_closed_with_4429(servers: object, ann: Person, frame: bytes) -> None:
+    web = servers(COMMAND_RATE=10, COMMAND_BURST=20)  # type: ignore[operator]
+    with Wire.of(ann, url=web.url) as wire, Wire.of(ann, url=web.url) as other:
+        wire.raw(frame * 100)
+        answered = 0
+        with suppress(EOFError, OSError):
+            while (opcode := wire.frame()[0]) != CLOSE:
+                answered += 1
+        assert opcode == CLOSE
+        assert 20 <= answered <= 45
+        assert "data" in other.ask("ping")
+
+
 # Traps of this stack.
 
 

@@ -65,7 +65,8 @@ class WebSocket(Stream):
             if opcode == CLOSE:
                 self.end()
         elif opcode == PING:
-            self._put(frame(payload, PONG))
+            if not self.node.dispatch.allow(self.session):
+                self._put(frame(payload, PONG))
         elif opcode == PONG:
             if payload == b"%d" % self._pings:  # that to an earlier ping proves less than was handed over since
                 self.node.proved(self.session)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from chat.dispatch import CALM, UNANSWERED, Dispatch
-from chat.errors import ChatError
+from chat.errors import ChatError, CloseReason
 from chat.frames import Caller, Command
 from chat.hub import Hub
 from chat.limits import TokenBucket
@@ -54,10 +54,14 @@ class Desk:
         self.verb: Callable[[Caller, Command], Any] = self._note
         self.dispatch = Dispatch(
             Hub(print, print), self.writer, Sending(Known(), DEFAULTS), lambda *given: self.verb(*given),  # type: ignore[arg-type]  # noqa: PLW0108
-            lambda caller: self.flooding, lambda: TokenBucket(self.rate, 5),
+            lambda caller: self.flooding, lambda: TokenBucket(self.rate, 5), self._end,
         )  # fmt: skip
         self.greenlets = [gevent.spawn(loop) for loop in self.dispatch.loops.values()]
         self.session: Session = session_of(7)
+
+    def _end(self, session: Session, reason: CloseReason) -> None:
+        session.state = State.CLOSED
+        session.carrier.close(reason, None)
 
     def _note(self, caller: Caller, command: Command) -> Any:
         gevent.sleep(0)
@@ -246,6 +250,20 @@ def test_a_connection_beyond_its_rate_is_told_to_wait(desk: Desk) -> None:
     settle()
     refused = [number for number, answer in desk.answers if answer == "rate_limited"]
     assert refused == [5, 6]
+
+
+def test_who_goes_on_sending_what_is_refused_is_ended(desk: Desk) -> None:
+    carrier: Any = desk.session.carrier
+    desk.rate = 1.0
+    desk.take(*(read(number, str(number)) for number in range(20)))
+    settle()
+    assert carrier.closed == (CloseReason.FLOODING, None)
+    assert [number for number, answer in desk.answers if answer == "rate_limited"] == [5, 6, 7, 8, 9]
+
+
+def test_frames_that_are_no_commands_cost_as_much(desk: Desk) -> None:
+    desk.rate = 1.0
+    assert [desk.dispatch.allow(desk.session) > 0 for _ in range(7)] == [False] * 5 + [True] * 2
 
 
 def test_a_flooders_message_is_refused_but_a_named_one_is_asked_for(desk: Desk) -> None:
