@@ -29,6 +29,7 @@ __all__ = ["POOL", "Dispatch"]
 logger = logging.getLogger(__name__)
 POOL = 16  # greenlets that run commands which may wait; three for each pooled database connection
 CALM = 16  # at which it is read again
+PATIENCE = 10  # times as much as is allowed may be refused: a client that asks again too soon is no flooder
 SEND = "message.send"
 
 
@@ -76,7 +77,7 @@ class Dispatch:
         if session.bucket is None:
             session.bucket, session.patience = self._bucket(), self._bucket()
         wait: float = session.bucket.take(cost, session.heard)
-        if wait and session.patience.take(cost, session.heard):
+        if wait and session.patience.take(cost / PATIENCE, session.heard):
             self._end(session, CloseReason.FLOODING)
         return wait
 

