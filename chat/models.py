@@ -200,7 +200,15 @@ class Entry(Base):
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     recalled_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
-        UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),
+        # Without notices, which nobody sends twice: whoever looks for the next localId would go through all of them.
+        Index(
+            "entries_local_id",
+            "conversation_id",
+            "sender_id",
+            "local_id",
+            unique=True,
+            postgresql_where=text("sender_id IS NOT NULL"),
+        ),
         # Few rows are ever in these two: what changed since a client looked, and what no longer counts as unread.
         Index(
             "entries_changed",

@@ -59,7 +59,13 @@ BEGIN
         FROM item i
         LEFT JOIN conversation_heads h ON h.conversation_id = i.c
         LEFT JOIN memberships m ON m.conversation_id = i.c AND m.user_id = i.s
-        LEFT JOIN entries e ON e.conversation_id = i.c AND e.sender_id = i.s AND e.local_id = i.l
+        -- The next at or after the key, and not the one that equals it: planned while the table was empty, that was looked
+        -- for by the conversation alone, among all its entries, and 23,000 of them made a batch take a second.
+        LEFT JOIN LATERAL (
+            SELECT * FROM entries k
+            WHERE (k.conversation_id, k.sender_id, k.local_id) >= (i.c, i.s, i.l) AND k.sender_id IS NOT NULL
+            ORDER BY k.conversation_id, k.sender_id, k.local_id LIMIT 1) e
+            ON e.conversation_id = i.c AND e.sender_id = i.s AND e.local_id = i.l
     ), numbered AS MATERIALIZED (
         SELECT j.*, row_number() OVER (PARTITION BY c, verdict ORDER BY o) AS nth FROM judged j
     ), stored AS (

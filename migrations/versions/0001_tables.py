@@ -75,9 +75,14 @@ def upgrade() -> None:
         sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("recalled_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("conversation_id", "seq"),
-        sa.UniqueConstraint("conversation_id", "sender_id", "local_id", name="entries_local_id"),
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.create_index(
+            "entries_local_id",
+            ["conversation_id", "sender_id", "local_id"],
+            unique=True,
+            postgresql_where=sa.text("sender_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "entries_changed",
             ["conversation_id", "change"],
@@ -229,6 +234,7 @@ def downgrade() -> None:
 
     op.drop_table("idempotent_answers")
     with op.batch_alter_table("entries", schema=None) as batch_op:
+        batch_op.drop_index("entries_local_id", postgresql_where=sa.text("sender_id IS NOT NULL"))
         batch_op.drop_index("entries_recalled", postgresql_where=sa.text("recalled_at IS NOT NULL"))
         batch_op.drop_index(
             "entries_changed", postgresql_where=sa.text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")
