@@ -33,6 +33,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 if __name__ == "__main__":
-    from chat.supervisor import main
+    from chat.launcher.supervisor import main
 
     main()

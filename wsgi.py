@@ -3,7 +3,7 @@ from gevent import monkey; monkey.patch_all()  # noqa: D100, E702 (what is impor
 # The web server's application, in a process where everything waits cooperatively. Nothing else in the project patches.
 
 if not monkey.is_module_patched("socket"):
-    raise RuntimeError("gevent could not patch this process: start it with `gunicorn -c chat/webserver.py wsgi:app`.")
+    raise RuntimeError("gevent could not patch: start with `gunicorn -c chat/webserver/settings.py wsgi:app`.")
 
 import gc
 

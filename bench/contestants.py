@@ -68,7 +68,7 @@ def _flask(*flags: str) -> list[str]:
 
 
 _LIMITS = ("MESSAGE_RATE", "MESSAGE_BURST", "COMMAND_RATE", "COMMAND_BURST")
-_GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver.py", "wsgi:app"]
+_GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver/settings.py", "wsgi:app"]
 
 CONTESTANTS = {
     contestant.name: contestant

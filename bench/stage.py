@@ -11,8 +11,8 @@ import psycopg
 import redis
 
 from bench import machine
-from chat.embedded import Postgres
-from chat.embedded_redis import Redis
+from chat.launcher.embedded_postgres import Postgres
+from chat.launcher.embedded_redis import Redis
 
 __all__ = ["Stage"]
 

@@ -23,7 +23,7 @@ from celery.platforms import SecurityWarning
 
 import tasks
 from chat import config
-from chat.child import tie_to_parent
+from chat.launcher.child import tie_to_parent
 from tasks.queue import TASK_SECONDS, connect
 
 __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import requests
 
-from chat.embedded import Postgres
-from chat.embedded_redis import Redis
+from chat.launcher.embedded_postgres import Postgres
+from chat.launcher.embedded_redis import Redis
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "a secret of the tests, which is long enough"
@@ -33,7 +33,7 @@ class Web:
     def start(self) -> None:
         """Start, and wait until it is ready."""
         environ = {**self._environ, "PORT": str(self.port), "HOST": "127.0.0.1"}
-        command = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver.py", "wsgi:app"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver/settings.py", "wsgi:app"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
         wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")

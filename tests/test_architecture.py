@@ -21,7 +21,7 @@ USUAL_BODY = 30  # nine in ten have fewer
 
 # Who may be imported by whom: each layer by those above it. A module belongs to the first layer that names it.
 LAYERS = [
-    ("entry", r"wsgi|chat\.webserver|chat\.supervisor|tasks\.worker"),
+    ("entry", r"wsgi|chat\.webserver(\..*)?|chat\.launcher\.supervisor|tasks\.worker"),
     ("app", r"app"),
     ("doors", r"chat\.(transports|routes|dialects|cli|demo|rest|openapi|asyncapi|papers)(\..*)?"),
     ("node", r"chat\.(node|auth|dispatch|sending)"),
@@ -114,7 +114,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def _by_the_launcher(path: Path, name: str) -> bool:
     """`python app.py` is the launcher: the file is the application's and the supervisor's entry in one."""
-    return NAMES[path] == "app" and name == "chat.supervisor"
+    return NAMES[path] == "app" and name == "chat.launcher.supervisor"
 
 
 def test_no_module_reaches_itself_by_its_imports() -> None:
@@ -236,11 +236,11 @@ def test_every_public_name_is_there(path: Path) -> None:
 def test_settings_are_read_in_one_place(path: Path) -> None:
     allowed = {
         "chat.config",
-        "chat.supervisor",
-        "chat.webserver",
-        "chat.embedded",
-        "chat.embedded_redis",
-        "chat.child",
+        "chat.launcher.supervisor",
+        "chat.webserver.settings",
+        "chat.launcher.embedded_postgres",
+        "chat.launcher.embedded_redis",
+        "chat.launcher.child",
         "tasks.worker",
     }
     if NAMES[path] not in allowed:

@@ -34,4 +34,4 @@ print(wsgi.app.name, redis.connection.socket.socket is gevent.socket.socket, psy
 def test_nothing_else_patches() -> None:
     assert python("import app; from gevent import monkey; print(monkey.is_module_patched('socket'))") == "False"
     assert python("import tasks.worker, sys; print('gevent' in sys.modules)") == "False"
-    assert python("import chat.supervisor, sys; print('gevent' in sys.modules)") == "False"
+    assert python("import chat.launcher.supervisor, sys; print('gevent' in sys.modules)") == "False"

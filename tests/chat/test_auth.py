@@ -11,8 +11,8 @@ from werkzeug.datastructures import Headers
 from chat import auth
 from chat.auth import Passwords
 from chat.config import load
-from chat.embedded_redis import Redis as PrivateRedis
 from chat.errors import ChatError
+from chat.launcher.embedded_redis import Redis as PrivateRedis
 from chat.services import accounts, logins
 from tests.chat.door import NO_LIMITS, SECRET, Desk
 from tests.chat.world import NUMBERS

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from chat.embedded_redis import Redis as RedisServer
+from chat.launcher.embedded_redis import Redis as RedisServer
 from chat.lease_notes import Lengths
 from chat.leases import Leases
 

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import chat.positions
-from chat.embedded import Postgres
 from chat.errors import ChatError
+from chat.launcher.embedded_postgres import Postgres
 from chat.models import Base
 from chat.positions import Positions
 

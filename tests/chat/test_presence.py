@@ -13,9 +13,9 @@ from redis.retry import Retry
 from sqlalchemy import create_engine, text
 
 from chat.directory import Directory
-from chat.embedded import Postgres
-from chat.embedded_redis import Redis as RedisServer
 from chat.frames import WATCHERS
+from chat.launcher.embedded_postgres import Postgres
+from chat.launcher.embedded_redis import Redis as RedisServer
 from chat.lease_notes import Lengths
 from chat.models import Base
 from chat.presence import Presence

@@ -1,8 +1,8 @@
 import pytest
 from redis import ConnectionPool, Redis
 
-from chat.embedded_redis import Redis as PrivateRedis
 from chat.errors import ChatError
+from chat.launcher.embedded_redis import Redis as PrivateRedis
 from chat.throttle import Throttle
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from chat.embedded_redis import Redis
+from chat.launcher.embedded_redis import Redis
 from tasks import queue
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from chat.embedded_redis import Redis
+from chat.launcher.embedded_redis import Redis
 from tasks.queue import connect
 from tests.chat.processes import DEADLINE, ROOT, descendants, gone, left_of, plain_environ, until
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from chat.embedded_redis import Redis
+from chat.launcher.embedded_redis import Redis
+from tests.chat.launcher.standin import Running, make_project, remove_project
 from tests.chat.processes import DEADLINE, gone, left_of, plain_environ, running, until
-from tests.chat.standin import Running, make_project, remove_project
 
 PARTS = ("gunicorn", "redis-server", "bin/postgres", "tasks.worker worker", "tasks.worker beat")
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent import pywsgi
 
-from chat.requestbody import Body
-from chat.requesthead import HEAD_BYTES, LINE_BYTES, BadRequestError, RequestHead, parse_head
+from chat.webserver.body import Body
+from chat.webserver.head import HEAD_BYTES, LINE_BYTES, BadRequestError, RequestHead, parse_head
 
 if TYPE_CHECKING:
-    from chat.webserver import Server
+    from chat.webserver.worker import Server
 
 __all__ = ["Handler"]
 

@@ -19,7 +19,7 @@ class Gunicorn:
         self.log, self.mark = folder / "log", folder / "mark"
         with socket.create_server(("127.0.0.1", 0)) as listener, self.log.open("wb") as log:
             self.port = listener.getsockname()[1]
-            gunicorn = f"{sys.executable} -m gunicorn -c chat/webserver.py tests.chat.probe_app:app"
+            gunicorn = f"{sys.executable} -m gunicorn -c chat/webserver/settings.py tests.chat.webserver.probe_app:app"
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", f"ulimit -n {limit}; exec {gunicorn}" if limit else f"exec {gunicorn}"],
                 env={**os.environ, "CHAT_LISTEN_FD": str(listener.fileno()), "PROBE_MARK": str(self.mark), **environ},

@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from chat.child import Account, Program
-from chat.private_server import PrivateServer, ServerError, account_for, reachable, refuge
+from chat.launcher.child import Account, Program
+from chat.launcher.private_server import PrivateServer, ServerError, account_for, reachable, refuge
 
 __all__ = ["Postgres"]
 

@@ -14,8 +14,8 @@ import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
-from chat.child import Program
-from chat.private_server import PrivateServer, ServerError
+from chat.launcher.child import Program
+from chat.launcher.private_server import PrivateServer, ServerError
 
 __all__ = ["Redis"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.datadir import DataDir, DataDirError
+from chat.launcher.datadir import DataDir, DataDirError
 from tests.chat.processes import ROOT
 
 
@@ -29,7 +29,7 @@ def test_it_has_one_owner_at_a_time(tmp_path: Path) -> None:
 def test_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
     program = f"""
 import time
-from chat.datadir import DataDir
+from chat.launcher.datadir import DataDir
 data = DataDir({str(tmp_path)!r}, 1)
 data.lock()
 print("locked", flush=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chat import private_server
-from chat.child import Account
-from chat.embedded_redis import Redis
-from chat.private_server import ServerError, account_for, evict, reachable, settle, socket_folder
+from chat.launcher import private_server
+from chat.launcher.child import Account
+from chat.launcher.embedded_redis import Redis
+from chat.launcher.private_server import ServerError, account_for, evict, reachable, settle, socket_folder
 from tests.chat.processes import gone, until
 
 NOBODY = Account("nobody", 65534, 65534)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from chat.child import PROJECT
+from chat.launcher.child import PROJECT
 
 __all__ = ["DataDir", "DataDirError"]
 

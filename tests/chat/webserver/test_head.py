@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.requesthead import BadRequestError, parse_head
+from chat.webserver.head import BadRequestError, parse_head
 
 
 def head(*lines: str) -> bytes:

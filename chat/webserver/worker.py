@@ -1,16 +1,10 @@
-"""The web server: gunicorn's settings and its worker class of ours. `gunicorn -c chat/webserver.py wsgi:app`.
+"""The web server's worker: gunicorn's gevent worker with a server of ours, made for connections that stay.
 
-This file is both gunicorn's configuration (the lower-case names below, read from the environment) and the module of the
-worker class. gunicorn reads it before it forks, so it may import nothing that opens sockets or threads: gevent patches
-in the worker, and `wsgi.py` sees to it.
+gunicorn imports it before it forks, so importing it may open no socket and no thread.
 """
 
-import os
-import resource
-import signal
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -19,50 +13,12 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gunicorn.workers.ggevent import GeventWorker
 
-from chat.child import tie_to_parent
-from chat.httphandler import Handler
+from chat.webserver.descriptors import DESCRIPTOR_RESERVE, usable_descriptors
+from chat.webserver.handler import Handler
 
 __all__ = ["Server", "Worker"]
 
 UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
-DESCRIPTOR_RESERVE = 256  # for what is not a client: database, Redis, files, the event loop
-
-
-def usable_descriptors() -> int:
-    """Raise this process's limit of open files to what the system allows, and return how many may be clients."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = 1 << 20 if hard == resource.RLIM_INFINITY else hard  # the kernel's own bound (fs.nr_open) where none is set
-    if soft != most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(64, most - DESCRIPTOR_RESERVE)
-
-
-def _bind() -> str:
-    # The supervisor listens already: while the web server starts anew, clients wait for a moment and are not refused.
-    inherited = os.environ.get("CHAT_LISTEN_FD")
-    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
-    return f"fd://{inherited}" if inherited else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-bind = _bind()
-workers = int(os.environ.get("WORKERS", "1"))
-worker_class = "chat.webserver.Worker"
-worker_connections = usable_descriptors()  # that requests hold; detached ones are bounded by their descriptors alone
-backlog = 2048  # connections waiting to be accepted: everybody comes back at once after a restart
-timeout = 30  # seconds without a sign of life after which a worker is stuck in C and is replaced
-graceful_timeout = 8  # seconds to drain: inside the 10 s that a container or the supervisor gives
-preload_app = False  # nothing of the application may exist before the fork and the patch
-control_socket_disable = True  # a thread in the master, and one file for all servers of a user
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (the sign of life must not wait for a disk)
-loglevel = os.environ.get("LOG_LEVEL", "warning")
-errorlog = "-"
-accesslog = None
-
-
-def post_fork(server: Any, worker: Any) -> None:
-    """Let the worker end with gunicorn's master, even if that is killed."""
-    tie_to_parent(signal.SIGKILL, worker.ppid)
-    del server
 
 
 class Server(pywsgi.WSGIServer):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 from gevent import pywsgi
 
-from chat.requesthead import RequestHead
+from chat.webserver.head import RequestHead
 
 __all__ = ["Body"]
 

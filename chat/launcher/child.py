@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 
 __all__ = ["PROJECT", "Account", "Child", "Program", "can_tie", "stop_all", "tie_to_parent"]
 
-PROJECT = Path(__file__).absolute().parent.parent
+PROJECT = Path(__file__).absolute().parents[2]
 STOP_SECONDS = 10.0  # what a container gives its server, too
 _PR_SET_PDEATHSIG = 1
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None

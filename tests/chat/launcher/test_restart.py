@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.restart import LONGEST_DELAY, MOST_FAILURES, QUICK_SECONDS, SPARE_DELAY, GiveUpError, Restarts
+from chat.launcher.restart import LONGEST_DELAY, MOST_FAILURES, QUICK_SECONDS, SPARE_DELAY, GiveUpError, Restarts
 
 KILLED = -9
 

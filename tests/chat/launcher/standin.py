@@ -57,10 +57,10 @@ def create_app():
 
 
 if __name__ == "__main__":
-    import chat.heartbeat
-    from chat.supervisor import main
+    import chat.launcher.heartbeat
+    from chat.launcher.supervisor import main
 
-    chat.heartbeat.PATIENCE = float(os.environ.get("PATIENCE", "45"))
+    chat.launcher.heartbeat.PATIENCE = float(os.environ.get("PATIENCE", "45"))
     main()
 """
 WSGI = "from gevent import monkey; monkey.patch_all()\nfrom app import create_app\napp = create_app()\n"

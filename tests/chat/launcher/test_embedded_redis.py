@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from chat import embedded_redis
-from chat.embedded_redis import Redis, best_binary, version_of
-from chat.private_server import ServerError
+from chat.launcher import embedded_redis
+from chat.launcher.embedded_redis import Redis, best_binary, version_of
+from chat.launcher.private_server import ServerError
 
 
 @pytest.fixture

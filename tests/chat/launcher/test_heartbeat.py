@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from chat.embedded_redis import Redis
-from chat.heartbeat import LOOK_SECONDS, PATIENCE, Heartbeat
+from chat.launcher.embedded_redis import Redis
+from chat.launcher.heartbeat import LOOK_SECONDS, PATIENCE, Heartbeat
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from typing import Any
 import gevent
 from gevent import monkey
 
-from chat import httphandler, requestbody
+from chat.webserver import body, handler
 
 StartResponse = Callable[..., Any]
 MARK = os.environ.get("PROBE_MARK", "/dev/null")
 
 if "PROBE_HURRY" in os.environ:  # deadlines short enough for a test
-    httphandler.FIRST_SECONDS = httphandler.IDLE_SECONDS = 1.0
-    httphandler.HEAD_SECONDS = 0.5
-    httphandler.STALL_SECONDS = 1.0
-    requestbody.BODY_SECONDS = 0.5
+    handler.FIRST_SECONDS = handler.IDLE_SECONDS = 1.0
+    handler.HEAD_SECONDS = 0.5
+    handler.STALL_SECONDS = 1.0
+    body.BODY_SECONDS = 0.5
 
 
 def _text(start: StartResponse, body: bytes, status: str = "200 OK", *headers: tuple[str, str]) -> list[bytes]:
@@ -67,7 +67,7 @@ def slow(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
 def numbers(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
     said = {
         "fds": len(os.listdir("/proc/self/fd")),
-        "handlers": sum(isinstance(thing, httphandler.Handler) for thing in gc.get_objects()),
+        "handlers": sum(isinstance(thing, handler.Handler) for thing in gc.get_objects()),
         "nodelay": environ["chat.socket"].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
         "patched": monkey.is_module_patched("socket"),
         "pid": os.getpid(),

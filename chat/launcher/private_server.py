@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chat.child import Account, Child
+from chat.launcher.child import Account, Child
 
 __all__ = ["REFUGE", "PrivateServer", "ServerError", "account_for", "reachable", "refuge", "settle", "socket_folder"]
 

@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
-from chat.child import PROJECT, Child, Program, can_tie, stop_all
-from chat.datadir import DataDir, DataDirError
-from chat.embedded import Postgres
-from chat.embedded_redis import MEMORY, Redis
-from chat.heartbeat import Heartbeat
-from chat.private_server import REFUGE, PrivateServer, ServerError
-from chat.restart import GiveUpError, Restarts
+from chat.launcher.child import PROJECT, Child, Program, can_tie, stop_all
+from chat.launcher.datadir import DataDir, DataDirError
+from chat.launcher.embedded_postgres import Postgres
+from chat.launcher.embedded_redis import MEMORY, Redis
+from chat.launcher.heartbeat import Heartbeat
+from chat.launcher.private_server import REFUGE, PrivateServer, ServerError
+from chat.launcher.restart import GiveUpError, Restarts
 
 __all__ = ["Supervisor", "main"]
 
@@ -174,7 +174,7 @@ class Supervisor:
 
     def _web(self) -> Child:
         listener = self._listener.fileno()
-        argv = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver.py", "wsgi:app"]
+        argv = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver/settings.py", "wsgi:app"]
         environ = {**self._environ, "CHAT_LISTEN_FD": str(listener)}
         return Child("the web server", Program(argv, environ=environ, pass_fds=[listener]))
 

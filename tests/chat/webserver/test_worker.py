@@ -6,8 +6,8 @@ import socket
 import time
 from pathlib import Path
 
-from tests.chat.probe import Gunicorn, read_all, read_answer
 from tests.chat.processes import DEADLINE, gone, until
+from tests.chat.webserver.probe import Gunicorn, read_all, read_answer
 
 
 def test_the_worker_is_patched_and_nagle_is_off(tmp_path: Path) -> None:

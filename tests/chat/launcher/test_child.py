@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.child import Account, Child, Program, stop_all
+from chat.launcher.child import Account, Child, Program, stop_all
 from tests.chat.processes import ROOT, gone, until
 
 SLEEPER = ["/bin/sleep", "600"]
@@ -74,7 +74,7 @@ def test_a_child_ends_with_its_parent_even_if_that_is_killed(user: str) -> None:
         user = ""
     program = f"""
 import pwd, time
-from chat.child import *
+from chat.launcher.child import *
 entry = {user!r} and pwd.getpwnam({user!r})
 account = entry and Account(entry.pw_name, entry.pw_uid, entry.pw_gid) or None
 print(Child("sleeper", Program({SLEEPER!r}, account=account)).start().pid, flush=True)

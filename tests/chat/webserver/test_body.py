@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chat.probe import Gunicorn, read_all, read_answer
+from tests.chat.webserver.probe import Gunicorn, read_all, read_answer
 
 
 @pytest.fixture(scope="module")
