@@ -1,6 +1,6 @@
 import pytest
 
-from chat.text import is_address, is_keepable, is_line, line_of, search_key
+from chat.text import is_address, is_keepable, is_line, is_seen, line_of, search_key
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\ud800", "x\udfff"])
@@ -50,3 +50,27 @@ def test_pictures_have_addresses_of_the_web_or_of_this_server(text):
 def test_anything_else_is_no_address(text):
     assert not is_address(text)
     assert not is_address("https://" + "a" * 2_048)
+
+
+UNSEEN = (
+    "\0\x1f\x85\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u180e\u200b\u200c\u200d\u200e\u200f\u2028\u202e\u2060\u2064"
+)
+UNSEEN += "\u2066\u2800\u3000\u3164\ufe0e\ufe0f\ufeff\uffa0\ufff9\U0001d173\U000e0001\U000e0041\U000e0100"
+
+
+@pytest.mark.parametrize("sign", UNSEEN)
+def test_signs_without_ink_are_not_seen_alone_or_together(sign):
+    assert not is_seen(sign)
+    assert not is_seen(f" {sign}\n{UNSEEN}")
+    assert is_seen(f"{UNSEEN}.{sign}")
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "0", "。", "가", "\u0600", "\u0301", "😀", "👩\u200d👩\u200d👧", "❤\ufe0f", "🏴\U000e0067\U000e007f"]
+)
+def test_whatever_has_ink_is_seen(text):
+    assert is_seen(text)
+
+
+def test_blanks_of_every_kind_are_without_ink():
+    assert not [hex(code) for code in range(0x110000) if chr(code).isspace() and is_seen(chr(code))]
