@@ -87,7 +87,7 @@ class ChatError(Exception):
 class CloseReason(Enum):
     """Why the server ends a session: (WebSocket close number, code in `bye`, should the client come back, sentence)."""
 
-    GOING_AWAY = (1001, "going_away", True, "This server is going away.")
+    GOING_AWAY = (1001, "going_away", True, "This server began to stop while the session opened.")
     RESTART = (1012, "restart", True, "The server is restarting.")
     LEFT = (1000, "left", False, "The client closed the connection.")
     LOST = (1006, "lost", True, "The client was heard of no more.")

@@ -155,6 +155,9 @@ class Sessions:
     def opened(self, session: Session, opened: Opened) -> None:
         """The database lets a session in: greet it, and hand it what it missed."""
         node = self._node
+        if self.draining:  # it was let in while the door closed, after the others were told to go
+            self.end(session, CloseReason.GOING_AWAY)
+            return
         user = node.hub.users[session.caller.user_id]
         if sum(1 for other in user.sessions if other.state is not State.CLOSED) > self._limit:
             self.end(session, CloseReason.TOO_MANY)

@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from chat.errors import CloseReason
+from chat.node import Node
+from chat.opening import Opened
+from tests.chat.carrier import session_of
+from tests.chat.world import DEFAULTS
 from tests.clients.person import Person
 from tests.clients.wire import PONG, Wire, masked, until_quiet
 from tests.deployment import Deployment, Web, wait_for
@@ -287,3 +292,18 @@ def test_ten_devices_of_one_user_see_the_same_and_each_reply_goes_to_who_asked(a
         while {data["content"] for data in device.events("message")} != others:
             device.event("message")
         assert len(device.events("message")) == 9
+
+
+def test_who_was_let_in_while_the_door_closed_is_sent_elsewhere_at_once(database_url: str, redis_url: str) -> None:
+    node = Node(DEFAULTS | {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "JWT_SECRET": "s" * 32})
+    early, late = session_of(1, owner=node.hub), session_of(2, owner=node.hub, live=False)
+    node.hub.enter(early)
+    node.sessions.end_all(CloseReason.RESTART, 0)
+    node.hub.enter(late)
+    node.sessions.opened(late, Opened(None, 0, []))
+    assert early.carrier.closed[0] is CloseReason.RESTART
+    reason, farewell = late.carrier.closed
+    assert (reason, late.carrier.names()) == (CloseReason.GOING_AWAY, []), "not greeted first"
+    assert json.loads(farewell.raw)["retryAfter"] > 0
+    assert not node.hub.sessions
+    node.redis.close()
