@@ -31,7 +31,6 @@ _TABLE = (
     Code("bad_token", 401, "The token is not valid (any more).", retry="with a new token"),
     Code("bad_credentials", 401, "Name or password is wrong."),
     Code("forbidden", 403, "You may not do that."),
-    Code("not_you", 403, "That names somebody else."),
     Code("not_a_member", 403, "You are not a member of this conversation."),
     Code("muted", 403, "You may not write here at the moment."),
     Code("join_not_allowed", 403, "This group is not open."),
