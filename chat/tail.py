@@ -64,12 +64,19 @@ class Tail:
         """Remember that these events were delivered here: they are being published, or were heard of by the bus."""
         young = self._told[0]
         for event in events:
-            if event.change:
+            if event.change and not (event.private and self._lacks_somebody(event)):
                 key = (event.scope, event.target)
                 if young.get(key, 0) < event.change:
                     young[key] = event.change
         if len(young) > REMEMBERED:
             self._told = [{}, young]
+
+    def _lacks_somebody(self, event: Event) -> bool:
+        """Tell whether somebody here did not get a private event: an earlier one, with which they came in, was lost."""
+        hub = self._hub()
+        audience = hub.audiences.get(event.target)
+        inside = () if audience is None else audience.users
+        return any(number in hub.users and number not in inside for number in event.members)
 
     def fill(self, audience: Audience) -> None:
         """Ask for what a conversation's gate waits for."""
@@ -130,7 +137,7 @@ class Tail:
         heads = {target: change for scope, target, change in behind if scope == CONVERSATION}
         for target, change in heads.items():
             hub.expect(target, change)
-        self._begin_pairs({target: change for target, change in heads.items() if target not in hub.audiences})
+        self._begin_pairs(heads)
         for user, change in [(target, change) for scope, target, change in behind if scope == USER]:
             if user in hub.users:
                 self._begin_joined(hub.users[user])
@@ -140,19 +147,35 @@ class Tail:
         self._heal_logs(list(heads))
         hub.flush()
 
-    def _begin_pairs(self, unknown: dict[int, int]) -> None:
-        """Open those of these private conversations that somebody here is in: they are new, and all is read."""
+    def _begin_pairs(self, heads: dict[int, int]) -> None:
+        """Open those of these conversations that are private and new to somebody here: all of it is read."""
         hub = self._hub()
-        rows = orjson.loads(self._pairs.run(orjson.dumps(list(unknown))) or b"[]") if unknown else []
+        rows = orjson.loads(self._pairs.run(orjson.dumps(list(heads))) or b"[]") if heads and hub.users else []
         for conversation, low, high in rows:
-            if low in hub.users or high in hub.users:
-                hub.begin(conversation, 0, unknown[conversation], (low, high))
+            here = [number for number in (low, high) if number in hub.users]
+            if here and conversation not in hub.audiences:
+                hub.begin(conversation, 0, heads[conversation], (low, high))
+                continue
+            for number in here:
+                user = hub.users.get(number)
+                if user is not None and conversation not in user.conversations:
+                    hub.pair(user, low + high - number)
+                    self._begin_joined(user)
 
     def _begin_joined(self, user: LocalUser) -> None:
-        """Open the groups that a user was let into, as far as nobody here is in them."""
+        """Let a user into the conversations that the database has them in, and nobody told them of."""
+        hub = self._hub()
         known = orjson.dumps(list(user.conversations))
-        for conversation, after, change in orjson.loads(self._joined.run(b"%d" % user.id, known) or b"[]"):
-            self._hub().begin(conversation, after, change)
+        rows = orjson.loads(self._joined.run(b"%d" % user.id, known) or b"[]")
+        for conversation, after, change in rows if hub.users.get(user.id) is user else ():
+            audience = hub.audiences.get(conversation)
+            if audience is None:
+                hub.begin(conversation, after, change)
+            elif audience.version >= 0 and user.id not in audience.users:  # below, the list is about to be read
+                # Somebody else's opening made the room, and what let this one in was lost. A version that cannot be
+                # has the list read; what was said until then, they have to ask for.
+                hub.join(user, conversation, change, -1)
+                hub.offer(Event("resync", b"{}", USER, user.id, logged=False))
 
     def _heal_logs(self, conversations: list[int]) -> None:
         """Publish again what a log lacks, so that its readers need not ask the database."""

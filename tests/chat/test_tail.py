@@ -145,6 +145,54 @@ def test_a_group_that_a_user_was_let_into_untold_opens_for_them(world: World, wa
     assert "before" not in found
 
 
+def test_who_was_here_before_the_others_opening_made_the_room_hears_of_a_first_message_that_was_lost(
+    world: World, watch: Watch
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    here = watch.come(bob)
+    room = world.send_to(ann, bob, "first")
+    watch.come(ann, room)  # the other's device comes back, and finds the conversation in the database
+    watch.look()
+    assert watch.wait(here, 1) == ["resync"]  # it asks for what there is
+    world.send(room, ann, "second")
+    watch.look()
+    assert watch.wait(here, 2) == ["resync", "second"]
+
+
+def test_a_second_message_that_is_told_does_not_hide_that_nobody_told_of_the_first(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    here = watch.come(bob)
+    room = world.send_to(ann, bob, "first")
+    beside = watch.come(ann, room)
+    change = world.send(room, ann, "second")
+    low, high = sorted((ann.user_id, bob.user_id))
+    told = Event(
+        "message", b'{"content":"second"}', CONVERSATION, world.number(room),
+        change=change, seq=2, members=(low, high), private=True,
+    )  # fmt: skip
+    watch.hub.offer(told)
+    watch.tail.told([told])
+    watch.look()
+    assert watch.wait(here, 1) == ["resync"]
+    world.send(room, ann, "third")
+    watch.look()
+    assert watch.wait(here, 2) == ["resync", "third"]
+    assert watch.wait(beside, 2) == ["second", "third"]
+
+
+def test_who_was_let_into_a_group_untold_that_anothers_opening_made_known_is_in_it(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(bob, history="joined", joining="open")
+    here = watch.come(ann)
+    world.join(club, ann)
+    watch.come(bob, club)
+    watch.look()
+    assert watch.wait(here, 1) == ["resync"]
+    world.send(club, bob, "after")
+    watch.look()
+    assert watch.wait(here, 2) == ["resync", "after"]
+
+
 def test_a_user_whose_own_change_was_missed_is_told_of(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     watch.come(ann)
