@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -127,7 +128,8 @@ class Child:
     def kill(self, *, wait: bool = True) -> None:
         """End the process and its group at once."""
         if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # called by a signal's handler, while its end is being noted
+                os.killpg(self._process.pid, signal.SIGKILL)
             if wait:
                 self._process.wait()
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -102,7 +102,7 @@ class Supervisor:
     def run(self) -> None:
         """Start everything, keep it running until a signal tells to end, then stop everything."""
         self._data.lock()
-        woken = _catch_signals()
+        woken = _catch_signals(self._hurry)
         try:
             self._start()
             while True:
@@ -240,18 +240,16 @@ class Supervisor:
     # The end.
 
     def _stop(self) -> None:
-        """Stop what serves people first, then what it needs. A second signal ends everything by force."""
-        everything = [*self._stores, *self._workers]
-
-        def hurry(*_: object) -> None:
-            for child in everything:
-                child.kill(wait=False)
-
-        _on_signals(hurry)
+        """Stop what serves people first, then what it needs."""
         self._listener.close()
         stop_all(self._workers, DRAIN_SECONDS)
         stop_all(self._stores)
         self._data.unlock()
+
+    def _hurry(self, *_: object) -> None:
+        """End everything by force: a second signal came, which may be at any moment after the first."""
+        for child in [*self._stores, *self._workers]:
+            child.kill(wait=False)
 
 
 def _readiness(host: str, port: int) -> str | None:
@@ -268,8 +266,11 @@ def _readiness(host: str, port: int) -> str | None:
         connection.close()
 
 
-def _catch_signals() -> int:
-    """Turn the signals that tell to end into Told; return a descriptor that becomes readable at any signal."""
+def _catch_signals(again: Callable[..., None]) -> int:
+    """Turn the first signal that tells to end into Told, have `again` called at every other one.
+
+    Returns a descriptor that becomes readable at any signal.
+    """
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.set_blocking(writable, False)
@@ -277,7 +278,7 @@ def _catch_signals() -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes us
 
     def tell(*_: object) -> None:
-        _on_signals(signal.SIG_IGN)  # until the stop has begun and knows what to do with a second one
+        _on_signals(again)  # from this moment on: a second signal that came before the stop began was lost once
         raise Told
 
     _on_signals(tell)
