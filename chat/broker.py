@@ -8,18 +8,20 @@ conversation nobody here is in costs one look into a dictionary.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import gevent
-from redis import Redis, RedisError
+from redis import RedisError
 
 from chat.frames import Event
+from chat.redis_line import RedisLine
 
-__all__ = ["Batch", "Broker"]
+__all__ = ["LOOK", "Batch", "Broker"]
 
 logger = logging.getLogger(__name__)
 FORMAT = "1"  # of the first line; another version's batches are left to the tail
-LOOK = 1.0  # seconds between two looks at the clock
+LOOK = 1.0  # seconds after which a line that was silent gives up hearing: time for a look at the clock
 PING_EVERY = 2.0  # seconds of silence after which the subscription is tried
 DEAD_AFTER = 6.0  # seconds of silence after which it is made anew
 LONGEST_PAUSE = 2.0  # seconds between two attempts to subscribe
@@ -54,17 +56,20 @@ class Batch:
 
 
 class Broker:
-    """Hears every batch. `heard(batch)` must not wait; `connected` and `lost` are told of the subscription's state."""
+    """Hears every batch, over a `line()`. `heard(batch)` must not wait.
+
+    `connected` and `lost` are told of the subscription's state.
+    """
 
     def __init__(
         self,
-        redis: Redis,
+        line: Callable[[], RedisLine],
         prefix: str,
         heard: Callable[[Batch], None],
         connected: Callable[[], None],
         lost: Callable[[], None],
     ):
-        self._redis = redis
+        self._line = line
         self._channel = prefix + "events"
         self._heard, self._connected, self._lost = heard, connected, lost
         self.subscribed = False
@@ -86,24 +91,24 @@ class Broker:
 
     def _listen(self) -> None:
         """Subscribe and hear until the subscription is silent for too long. Raises RedisError."""
-        with self._redis.pubsub() as subscription:  # type: ignore[no-untyped-call]
-            subscription.subscribe(self._channel)
+        with closing(self._line()) as line:
+            line.say("SUBSCRIBE", self._channel)
             heard_at = time.monotonic()
             while time.monotonic() - heard_at < DEAD_AFTER:
-                message = subscription.get_message(timeout=LOOK)
+                message = line.hear()
                 if message is not None:
                     heard_at = time.monotonic()
-                    self._take(message)
+                    self._take(*message)
                 elif time.monotonic() - heard_at > PING_EVERY:
-                    subscription.ping()
+                    line.say("PING")
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == "subscribe":
+    def _take(self, kind: bytes, _: bytes, data: Any = None) -> None:
+        if kind == b"subscribe":
             self._connected()
             self.subscribed = True
-        elif message["type"] == "message":
+        elif kind == b"message":
             try:
-                batch = Batch(message["data"])
+                batch = Batch(data)
             except ValueError as error:
                 logger.warning("A batch of an unknown kind was left to the tail: %s", error)
                 return

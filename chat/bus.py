@@ -11,10 +11,11 @@ from typing import Any
 import gevent
 from redis import Redis, RedisError
 
-from chat.broker import Batch, Broker
+from chat.broker import LOOK, Batch, Broker
 from chat.frames import Event
 from chat.hub import Hub
 from chat.log import Log
+from chat.redis_line import RedisLine
 from chat.tail import Tail
 from chat.watermark import Watermark
 
@@ -43,7 +44,9 @@ class Bus:
         self._watermark = Watermark()
         self._epoch: str | None = None  # of the last subscription
         self._since = 0.0  # monotonic time at which the subscription began
-        self._broker = Broker(redis, config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt)
+        self._broker = Broker(
+            lambda: RedisLine(redis, LOOK), config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt
+        )
         self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
 
     def publish(self, events: list[Event]) -> None:

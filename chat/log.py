@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.event import Event as Signal
 from redis import Redis, RedisError
+from redis.exceptions import NoScriptError
 
 from chat.frames import CONVERSATION, Event
+from chat.redis_line import RedisLine
 
 __all__ = ["Log", "LogRead", "log_name"]
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 QUEUED = 20_000  # events that wait for Redis; beyond, it is as good as away and the tail is the shorter way
+ANSWER_SECONDS = 2.0  # for what takes a millisecond; later it is as good as away
 A_CALL = 1_000  # events of one call: a few ms of Redis
 
 
@@ -39,10 +42,12 @@ def log_name(scope: str, target: int) -> str:
 
 
 class Log:
-    """Publishes this process's events and reads logs."""
+    """Publishes this process's events and reads logs. `listens`: this process hears what it publishes."""
 
-    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
+    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str, *, listens: bool = True):
         self._redis = redis
+        self._line = RedisLine(redis, ANSWER_SECONDS)
+        self._listens = int(listens)
         self._prefix = config["REDIS_PREFIX"]
         self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
         self._process_id = process_id
@@ -145,7 +150,7 @@ class Log:
     def _send(self, events: list[Event]) -> None:
         self._batch += 1
         self.awaited[self._batch] = events
-        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds]
+        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds, self._listens]
         for event in events:
             arguments += (
                 log_name(event.scope, event.target) if event.logged else "",
@@ -154,7 +159,7 @@ class Log:
                 event.raw,
             )
         try:
-            _, epoch = self._publish(args=arguments)
+            _, epoch = self._told_to_redis(arguments)
         except RedisError as error:
             logger.warning("Redis did not take %d events: %s", len(events), error)
             self.doubt()
@@ -165,3 +170,9 @@ class Log:
         elif not self.epoch.startswith(epoch.decode()):
             # Another process began it, and these events are in it.
             self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"
+
+    def _told_to_redis(self, arguments: list[Any]) -> Any:
+        try:
+            return self._line.ask("EVALSHA", self._publish.sha, 0, *arguments)
+        except NoScriptError:  # a Redis that was started anew does not know it
+            return self._line.ask("EVAL", self._publish.script, 0, *arguments)

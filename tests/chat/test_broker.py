@@ -11,35 +11,28 @@ from redis import Redis
 from chat import broker as broker_module
 from chat.broker import Batch, Broker
 from chat.frames import CONVERSATION, USER, Event
+from chat.redis_line import RedisLine
 from tests.chat.test_log import message
 
 PATIENCE = 10.0  # seconds
 
 
-class Ear:
-    """A subscription that lets other greenlets run while it waits, as a patched socket does. `deaf`: hears nothing."""
+class Ear(RedisLine):
+    """A line that lets other greenlets run while it waits, as a patched socket does. `deaf`: hears nothing."""
 
-    def __init__(self, subscription: Any, radio: "Radio"):
-        self._subscription, self._radio = subscription, radio
+    def __init__(self, radio: "Radio"):
+        super().__init__(radio.redis, 0.001)
+        self._radio = radio
 
-    def __enter__(self) -> "Ear":
-        return self
+    def say(self, *command: Any) -> None:
+        self._radio.pings += command == ("PING",)
+        super().say(*command)
 
-    def __exit__(self, *_: object) -> None:
-        self._subscription.close()
-
-    def subscribe(self, channel: str) -> None:
-        self._subscription.subscribe(channel)
-
-    def ping(self) -> None:
-        self._radio.pings += 1
-        self._subscription.ping()
-
-    def get_message(self, timeout: float) -> Any:
-        with gevent.Timeout(timeout, False):
+    def hear(self) -> Any:
+        with gevent.Timeout(broker_module.LOOK, False):
             while True:
                 gevent.sleep(0.002)
-                found = None if self._radio.deaf else self._subscription.get_message(timeout=0)
+                found = None if self._radio.deaf else super().hear()
                 if found is not None:
                     return found
         return None
@@ -56,12 +49,9 @@ class Radio:
         self.refuse = 0
         self.pings = 0
         self.broker = Broker(
-            self, self.prefix, self.said.append, self._connect, lambda: self.said.append("lost")  # type: ignore[arg-type]
-        )  # fmt: skip
+            lambda: Ear(self), self.prefix, self.said.append, self._connect, lambda: self.said.append("lost")
+        )
         self.loop = gevent.spawn(self.broker.loops["broker"])
-
-    def pubsub(self) -> Ear:
-        return Ear(self.redis.pubsub(), self)
 
     def _connect(self) -> None:
         self.said.append("connected")

@@ -20,9 +20,9 @@ PATIENCE = 10.0  # seconds
 class Press:
     """A log of a process, its loop, and what it published."""
 
-    def __init__(self, redis: Redis, prefix: str, **config: Any):
+    def __init__(self, redis: Redis, prefix: str, *, listens: bool = True, **config: Any):
         self.redis, self.prefix = redis, prefix
-        self.log = Log(redis, DEFAULTS | {"REDIS_PREFIX": prefix} | config, secrets.token_hex(4))
+        self.log = Log(redis, DEFAULTS | {"REDIS_PREFIX": prefix} | config, secrets.token_hex(4), listens=listens)
         self.subscription, self.other = redis.pubsub(), redis.pubsub()  # as if two processes listened
         for each in (self.subscription, self.other):
             each.subscribe(prefix + "events")
@@ -100,6 +100,15 @@ def test_where_only_the_publisher_listens_the_numbers_are_told_and_not_the_event
     batch = press.publish(message(1), message(2))
     assert (batch.before, batch.last, batch.events()) == (0, 2, [])
     assert len(press.read(ROOM).events) == 2
+
+
+def test_one_who_publishes_without_listening_is_heard_by_a_single_listener(presses: Any) -> None:
+    press = presses(listens=False)
+    press.other.close()
+    with gevent.Timeout(PATIENCE):
+        while press.redis.pubsub_numsub(press.prefix + "events")[0][1] != 1:
+            gevent.sleep(0.001)
+    assert [event.change for event in press.publish(message(1), message(2)).events()] == [1, 2]
 
 
 def test_an_event_comes_back_from_its_log_as_it_went(press: Press) -> None:
@@ -259,10 +268,10 @@ def test_what_was_published_and_not_heard_back_counts_as_lost(press: Press) -> N
 
 
 def test_a_redis_that_does_not_answer_is_doubted_and_harms_nobody(press: Press) -> None:
-    def away(**_: Any) -> Any:
+    def away(*_: Any) -> Any:
         raise RedisError("away")
 
-    press.log._publish = away
+    press.log._line.ask = away  # type: ignore[method-assign]
     assert press.log.add([message(1)])
     with gevent.Timeout(PATIENCE):
         while press.log.epoch is not None:
