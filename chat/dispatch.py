@@ -67,6 +67,7 @@ class Dispatch:
             session.commands.append(command)
             self.wake(session)
         if session.unanswered >= UNANSWERED:
+            session.paused = True
             session.carrier.pause()
 
     def allow(self, session: Session, cost: float = 1.0) -> float:
@@ -154,7 +155,8 @@ class Dispatch:
                 session.carrier.failure(number, answer)
             else:
                 session.carrier.reply(number, answer.data if isinstance(answer, Sent) else orjson.dumps(answer))
-        if session.unanswered <= CALM:
+        if session.paused and session.unanswered <= CALM:
+            session.paused = False
             session.carrier.resume()
         if session.commands:
             self.wake(session)

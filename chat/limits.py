@@ -52,19 +52,20 @@ class Buckets:
 
     def take(self, key: Hashable, cost: float, now: float) -> float:
         """Take `cost` units of a key's bucket and return 0; or take nothing and return the seconds to wait."""
-        full_at = self._full_at.get(key, LONG_AGO)
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            self._forget(now)
+            full_at = LONG_AGO
         after = (full_at if full_at > now else now) + min(cost, self._burst) * self._unit
         wait = after - now - self._room
         self._full_at[key] = full_at if wait > ROUNDING else after
         self._full_at.move_to_end(key)
-        self._forget(now)
         return wait if wait > ROUNDING else 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop the longest unused: two that are full for one that came, so that many become few; one beyond KEPT."""
+        """Drop the longest unused: two that are full for one that comes, so that many become few; one beyond KEPT."""
         for _ in range(2):
-            key, full_at = next(iter(self._full_at.items()))
-            needed = full_at > now and len(self._full_at) <= KEPT
-            if needed or len(self._full_at) == 1:
+            key, full_at = next(iter(self._full_at.items()), (None, now + 1))
+            if full_at > now and len(self._full_at) < KEPT:
                 return
             del self._full_at[key]

@@ -44,4 +44,4 @@ def _by_carrier(node: Any) -> dict[str, int]:
 
 
 def _observe(histogram: Histogram, batch: list[Outgoing]) -> None:
-    histogram.observe_batch((message.accepted for message in batch), time.monotonic())
+    histogram.observe_batch([message.accepted for message in batch], time.monotonic())

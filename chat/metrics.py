@@ -46,12 +46,21 @@ class Histogram:
         self.counts[bisect_left(BOUNDS, seconds)] += times
         self.total += seconds * times
 
-    def observe_batch(self, starts: Iterable[float], now: float) -> None:
-        """Add the durations from each of these moments to `now` (seconds of one clock)."""
-        counts = self.counts
-        for start in starts:
-            counts[bisect_left(BOUNDS, now - start)] += 1
-            self.total += now - start
+    def observe_batch(self, starts: list[float], now: float) -> None:
+        """Add the durations from each of these moments to `now` (seconds of one clock).
+
+        Hundreds share a few bounds, so each bound is looked up among them and not each of them among the bounds.
+        """
+        starts = sorted(starts)
+        longer = len(starts)
+        for place, bound in enumerate(BOUNDS):
+            shorter = bisect_left(starts, now - bound, 0, longer)
+            self.counts[place] += longer - shorter
+            longer = shorter
+            if not longer:
+                break
+        self.counts[-1] += longer
+        self.total += now * len(starts) - sum(starts)
 
 
 class Gauge(NamedTuple):

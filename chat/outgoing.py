@@ -14,7 +14,8 @@ class Outgoing:
     """A message on its way to the database. `done(answer)` is called once, with Sent or ChatError, and must not wait.
 
     `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
-    message is not written, but a resend of an old one gets its answer.
+    message is not written, but a resend of an old one gets its answer. `key` names the conversation; `identity` tells a
+    message from others, however often it is sent.
     """
 
     __slots__ = (
@@ -28,6 +29,7 @@ class Outgoing:
         "done",
         "group",
         "high",
+        "identity",
         "key",
         "local_id",
         "low",
@@ -57,6 +59,7 @@ class Outgoing:
         self.sender_id, self.sender = sender_id, sender
         self.group, self.low, self.high = place
         self.key = place
+        self.identity = (*place, sender_id, local_id)
         self.local_id, self.digest = local_id, digest
         self.type, self.content, self.body = type, content, body
         self.read_seq, self.origin, self.done = read_seq, origin, done

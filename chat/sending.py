@@ -53,13 +53,14 @@ class Sending:
 
     def compose(self, caller: Caller, data: dict[str, Any], done: Callable[[Sent | ChatError], None]) -> Outgoing:
         """Return the message that `data` asks for. Raises ChatError."""
-        if not _plain(data):
+        plain = _plain(data)
+        if not plain:
             data = self._loaded(data)
         kind = message_types().get(data.get("type") or "text")
         if kind is None:
             raise ChatError("invalid", details={"type": [f"Must be one of: {', '.join(message_types())}."]})
         content = kind.content(data, self._most)
-        body = self._body(data)
+        body = None if plain else self._body(data)
         return Outgoing(
             caller.user_id,
             caller.public_id,
@@ -110,14 +111,9 @@ class Sending:
 def _plain(data: Mapping[str, Any]) -> bool:
     """Tell whether every field is one of the usual texts, not empty, short enough and without NUL; None is not."""
     for name, value in data.items():
-        most = PLAIN.get(name)
-        if (
-            most is None
-            or type(value) is not str
-            or not 0 < len(value) <= most
-            or "\0" in value
-            or (not value.isprintable() and name != "content")
-        ):
+        if type(value) is not str or not 0 < len(value) <= PLAIN.get(name, 0):
+            return False
+        if not value.isprintable() and (name != "content" or "\0" in value):
             return False
     local_id = data.get("localId", "x")
     return local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"]

@@ -82,6 +82,7 @@ class Session:
         "id",
         "overheard",
         "patience",
+        "paused",
         "pending",
         "pending_conversation",
         "proof",
@@ -102,6 +103,7 @@ class Session:
         self.overheard = False  # more live events came than `held` keeps
         self.commands: deque[Command] | None = None
         self.busy = False  # a command that may wait is being run
+        self.paused = False  # too many commands are unanswered: no more are read
         self.pending = 0  # messages given to the writer and not answered
         self.pending_conversation: object = None
         self.sent: dict[int, int] | None = None  # highest seq handed over since the last proof, by conversation

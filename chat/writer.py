@@ -45,7 +45,7 @@ class Writer:
         self._ready: deque[Outgoing] = deque()
         self._parked: dict[tuple[int, int, int], list[Outgoing]] = {}
         self._in_flight: set[tuple[int, int, int]] = set()
-        self._waiting: dict[tuple[Any, ...], Outgoing] = {}
+        self._waiting: dict[tuple[int, int, int, int, str], Outgoing] = {}
         self._pairs: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._wake = Signal()
         self.queued = 0
@@ -61,15 +61,14 @@ class Writer:
 
     def submit(self, message: Outgoing) -> None:
         """Take a message; its `done` is called once it is committed or refused. Raises ChatError overloaded."""
-        identity = (*message.key, message.sender_id, message.local_id)
-        twin = self._waiting.get(identity)
+        twin = self._waiting.get(message.identity)
         if twin is not None and not twin.ask_only:
             twin.copies = twin.copies or []
             twin.copies.append(message)
             return
         if self.queued >= self._config["WRITER_QUEUE"] or self.queued_bytes >= self._config["WRITER_QUEUE_BYTES"]:
             raise ChatError("overloaded", retry_after=0.5)
-        self._waiting[identity] = message
+        self._waiting[message.identity] = message
         self.queued += 1
         self.queued_bytes += message.size
         self._ready.append(message)
@@ -77,7 +76,7 @@ class Writer:
 
     def has(self, message: Outgoing) -> bool:
         """Tell whether this message, or one under the same localId, is on its way already."""
-        return (*message.key, message.sender_id, message.local_id) in self._waiting
+        return message.identity in self._waiting
 
     def idle(self) -> bool:
         """Tell whether nothing waits and nothing is in flight."""
@@ -85,16 +84,15 @@ class Writer:
 
     def _run(self, statement: Statement) -> None:
         while True:
-            batch, waiting = self._take()
+            batch, keys = self._take()
             if not batch:
                 self._wake.clear()
                 self._wake.wait()
                 continue
-            keys = {message.key for message in batch}
             self._in_flight |= keys
             busy: list[Outgoing] = []
             try:
-                busy = self._commit(statement, batch, waiting)
+                busy = self._commit(statement, batch, waiting=len(keys) == 1)
             except Exception:
                 log.exception("a batch of %d messages failed on our side", len(batch))
                 self._abandon(batch)
@@ -103,12 +101,13 @@ class Writer:
 
     def _abandon(self, batch: list[Outgoing]) -> None:
         for message in batch:
-            if self._waiting.get((*message.key, message.sender_id, message.local_id)) is message:
+            if self._waiting.get(message.identity) is message:
                 self._answer(message, ChatError("internal"))
 
-    def _take(self) -> tuple[list[Outgoing], bool]:
-        """Return the next batch, and whether it may wait for locks: it then holds one conversation only."""
+    def _take(self) -> tuple[list[Outgoing], set[tuple[int, int, int]]]:
+        """Return the next batch and its conversations; a batch of one conversation may wait for its lock."""
         batch: list[Outgoing] = []
+        keys: set[tuple[int, int, int]] = set()
         size = 0
         ready, limit, bytes_limit = self._ready, self._config["WRITER_BATCH"], self._config["WRITER_BATCH_BYTES"]
         while ready and len(batch) < limit and size < bytes_limit:
@@ -121,8 +120,9 @@ class Writer:
                 ready.appendleft(message)
                 break
             batch.append(message)
+            keys.add(message.key)
             size += message.size
-        return batch, len({message.key for message in batch}) == 1
+        return batch, keys
 
     def _release(self, keys: Iterable[tuple[int, int, int]], busy: list[Outgoing]) -> None:
         """Let the conversations go; what was found busy stays ahead of what came later for the same conversation."""
@@ -277,7 +277,7 @@ class Writer:
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""
-        self._waiting.pop((*message.key, message.sender_id, message.local_id), None)
+        self._waiting.pop(message.identity, None)
         self.queued -= 1
         self.queued_bytes -= message.size
         message.done(answer)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from typing import NamedTuple
 
 from chat.errors import CloseReason
 
@@ -20,13 +19,6 @@ class FrameError(Exception):
         self.reason = reason
         self.before: list[tuple[int, bytes]] = []
         super().__init__(reason.code)
-
-
-class _Head(NamedTuple):
-    opcode: int
-    fin: bool
-    start: int
-    end: int
 
 
 class FrameReader:
@@ -56,20 +48,23 @@ class FrameReader:
         """Add the messages that are complete to `found`; return the place behind the last whole frame."""
         place = 0
         while (head := self._head(data, place)) is not None:
-            payload = _unmasked(data, head.start, head.end)
-            place = head.end
-            if head.opcode == TEXT and head.fin and self._fragments is None:
+            opcode, fin, start, place = head
+            payload = _unmasked(data, start, place)
+            if opcode == TEXT and fin and self._fragments is None:
                 found.append((TEXT, payload))
-            elif head.opcode >= CLOSE:
-                found.append((head.opcode, payload))
+            elif opcode >= CLOSE:
+                found.append((opcode, payload))
             else:
-                whole = self._joined(head, payload)
+                whole = self._joined(opcode, fin, payload)
                 if whole is not None:
                     found.append((TEXT, whole))
         return place
 
-    def _head(self, data: bytes, place: int) -> _Head | None:
-        """Return where the frame at `place` lies, or None while it is not all there."""
+    def _head(self, data: bytes, place: int) -> tuple[int, bool, int, int] | None:
+        """Return the opcode, whether it is the last fragment, and where the payload of the frame at `place` lies.
+
+        None while it is not all there.
+        """
         if len(data) - place < 2:
             return None
         first, second = data[place], data[place + 1]
@@ -83,8 +78,10 @@ class FrameReader:
             if len(data) < place + 2 + extra:
                 return None
             length = int.from_bytes(data[place + 2 : place + 2 + extra], "big")
-        self._check(opcode, fin, length)
-        return _Head(opcode, fin, start, start + length) if len(data) >= start + length else None
+        if opcode != TEXT or length + self._size > self._most:
+            self._check(opcode, fin, length)
+        end = start + length
+        return (opcode, fin, start, end) if len(data) >= end else None
 
     def _check(self, opcode: int, fin: bool, length: int) -> None:
         if opcode == BINARY:
@@ -96,16 +93,16 @@ class FrameReader:
         if length + self._size > self._most and opcode < CLOSE:
             raise FrameError(CloseReason.TOO_BIG)
 
-    def _joined(self, head: _Head, payload: bytes) -> bytes | None:
+    def _joined(self, opcode: int, fin: bool, payload: bytes) -> bytes | None:
         """Add a fragment; return the message when it was the last one."""
-        if (head.opcode == TEXT) == (self._fragments is not None):
+        if (opcode == TEXT) == (self._fragments is not None):
             raise FrameError(CloseReason.PROTOCOL)
         if self._fragments is None:
             self._fragments = []
         if payload:  # empty ones would have no bound
             self._fragments.append(payload)
             self._size += len(payload)
-        if not head.fin:
+        if not fin:
             return None
         whole = b"".join(self._fragments)
         self._fragments, self._size = None, 0

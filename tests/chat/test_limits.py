@@ -50,13 +50,13 @@ def test_users_do_not_pay_for_each_other():
     assert buckets.take("bob", 1, 0.0) == 0
 
 
-def test_buckets_that_are_full_again_are_forgotten_bit_by_bit():
+def test_buckets_that_are_full_again_are_forgotten_bit_by_bit_as_others_come():
     buckets = Buckets(rate=1, burst=2)
     for user in range(100):
         buckets.take(user, 1, 0.0)
     assert len(buckets) == 100
     for step in range(100):
-        buckets.take("ann", 1, 10.0 + step)
+        buckets.take(f"new {step}", 1, 10.0 + 2 * step)
     assert len(buckets) == 1
 
 
