@@ -21,7 +21,9 @@ PATTERN = re.compile(r"(?P<scheme>\*|[a-z][a-z0-9+.-]*)://(?P<host>\[[^\]]*\]|[^
 METHODS = "GET, POST, PUT, PATCH, DELETE"
 TUS = "Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length, Upload-Concat"
 TAKEN = f"Authorization, Content-Type, Chat-Session, Idempotency-Key, If-None-Match, Last-Event-ID, Range, {TUS}"
-EXPOSED = f"ETag, Link, Location, Retry-After, Content-Range, Tus-Version, Tus-Extension, Tus-Max-Size, {TUS}"
+EXPOSED = (
+    f"Chat-Session, ETag, Link, Location, Retry-After, Content-Range, Tus-Version, Tus-Extension, Tus-Max-Size, {TUS}"
+)
 MAX_AGE = "600"  # seconds that a browser keeps a preflight's answer
 
 

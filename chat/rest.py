@@ -33,6 +33,7 @@ from chat.messages import Sent
 from chat.transaction import Transaction, run_in_transaction
 
 __all__ = [
+    "SESSION",
     "Operation",
     "answer",
     "caller",
@@ -48,7 +49,7 @@ __all__ = [
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Callable[..., Any])
-SESSION = "Chat-Session"  # header: the session that gets the answer, and not the event too (a page on long-poll)
+SESSION = "Chat-Session"  # header: the session that gets the answer, and not the event too; a poll's answer says whose
 SESSION_CHARACTERS = 64
 KEY_CHARACTERS = 64  # an Idempotency-Key is a UUID or the like
 BODYLESS = {"GET", "HEAD", "DELETE"}

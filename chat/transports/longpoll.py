@@ -17,7 +17,7 @@ from chat.cursor import RECENT, Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Caller, Event
 from chat.protocols import native
-from chat.rest import answer, caller, describe, loaded
+from chat.rest import SESSION, answer, caller, describe, loaded
 from chat.schemas import Text, WholeNumber, WireSchema
 from chat.session import Session, State
 from chat.sessions import Admitted
@@ -44,22 +44,9 @@ class Chain:
     """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
 
     __slots__ = (
-        "_base",
-        "_count",
-        "_events",
-        "_gone",
-        "_lately",
-        "_new",
-        "_node",
-        "_seen",
-        "_told",
-        "_waits",
-        "closed",
-        "login_id",
-        "opened",
-        "polled",
-        "session",
-    )
+        "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits", "closed",
+        "login_id", "opened", "polled", "session",
+    )  # fmt: skip
 
     kind = "longpoll"
     provable = False
@@ -284,7 +271,9 @@ def mount(app: Flask) -> None:
         seconds = min(asked["timeout"], app.config["POLL_SECONDS"]) * random.uniform(1 - JITTER, 1)  # noqa: S311
         chain.wait(seconds if cursor is not None else 0.0, request.environ.get("chat.socket"))
         frames, stands = chain.taken(app.config["POLL_BYTES"])
-        return answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
+        told = answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
+        told.headers[SESSION] = chain.session.id  # a chain begun with a cursor gets no hello
+        return told
 
 
 def _admitted(node: Any, who: Caller) -> Admitted:

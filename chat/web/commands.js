@@ -15,8 +15,8 @@ const ROUTES = {
   'presence.watch': ({ userIds }) => ({ method: 'GET', path: `/presence?ids=${userIds.map(enc).join(',')}` }),
 };
 
-/** Run a verb over REST; its answer is what the live connection would have replied. */
-export function overRest(api, op, data) {
+/** Run a verb over REST for a session; its answer is what the live connection would have replied. */
+export function overRest(api, op, data, session) {
   const { method = 'POST', path, body } = ROUTES[op](data);
-  return api.call(method, path, { body });
+  return api.call(method, path, { body, session });
 }

@@ -22,17 +22,19 @@ export const unreachable = (message = '') => new ApiError({ code: 'unreachable',
 
 /**
  * Ask `/api/v1` + path. Options: `body` (sent as JSON), `token`, `once` (an Idempotency-Key: a repeated request with it
- * is answered, not done again), `signal`, `within` (ms).
+ * is answered, not done again), `session` (on whose behalf), `onHeaders` (gets the answer's), `signal`, `within` (ms).
  * Returns the answer's JSON, or `null` where it has none; throws ApiError.
  */
-export async function exchange(method, path, { body, token, once, signal, within = ANSWER_WITHIN } = {}) {
+export async function exchange(method, path, options = {}) {
+  const { onHeaders, signal, within = ANSWER_WITHIN } = options;
   const limit = new AbortController();
   const giveUp = () => limit.abort();
   const timer = setTimeout(giveUp, within);
   signal?.addEventListener('abort', giveUp, { once: true });
   try {
     signal?.throwIfAborted();
-    const response = await fetch(`/api/v1${path}`, { method, signal: limit.signal, ...contents(body, token, once) });
+    const response = await fetch(`/api/v1${path}`, { method, signal: limit.signal, ...contents(options) });
+    onHeaders?.(response.headers);
     return await answerOf(response);
   } catch (error) {
     throw error instanceof ApiError ? error : unreachable(error.message);
@@ -42,8 +44,9 @@ export async function exchange(method, path, { body, token, once, signal, within
   }
 }
 
-function contents(body, token, once) {
+function contents({ body, token, once, session }) {
   const headers = once ? { 'Idempotency-Key': once } : {};
+  if (session) headers['Chat-Session'] = session;
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body === undefined) return { headers, cache: 'no-store' };
   headers['Content-Type'] = 'application/json';

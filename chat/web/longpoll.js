@@ -12,6 +12,7 @@ const BREATH = 100; // ms between polls, so that events that come one by one are
 
 export class LongPollCarrier {
   kind = 'longpoll';
+  session = null; // whose the last poll was; another server goes on with one of its own
   #stop = new AbortController();
 
   constructor({ api, cursor, onEvent }) {
@@ -23,7 +24,7 @@ export class LongPollCarrier {
   }
 
   request(op, data) {
-    return overRest(this.api, op, data);
+    return overRest(this.api, op, data, this.session);
   }
 
   /** The poll that is open proves itself; after a sleep of the machine a new one is quicker. */
@@ -54,7 +55,8 @@ export class LongPollCarrier {
 
   async #poll(wait) {
     const values = new URLSearchParams(this.cursor ? { cursor: this.cursor, timeout: wait } : { timeout: wait });
-    const limits = { signal: this.#stop.signal, within: wait * 1000 + SLACK };
+    const onHeaders = (headers) => (this.session = headers.get('Chat-Session') ?? this.session);
+    const limits = { signal: this.#stop.signal, within: wait * 1000 + SLACK, onHeaders };
     const { events, cursor } = await this.api.call('GET', `/poll?${values}`, limits);
     if (this.over) return null;
     for (const frame of events) this.onEvent(frame);

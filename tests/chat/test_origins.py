@@ -105,6 +105,7 @@ def test_a_preflight_names_methods_and_headers_and_holds_ten_minutes():
     headers = dict(preflight_headers())
     assert headers["Access-Control-Max-Age"] == "600"
     assert "PATCH" in headers["Access-Control-Allow-Methods"]
+    assert "Chat-Session" in headers["Access-Control-Allow-Headers"].split(", ")
     assert {"Authorization", "Content-Type", "Idempotency-Key", "Upload-Offset"} <= set(
         headers["Access-Control-Allow-Headers"].split(", ")
     )

@@ -147,6 +147,37 @@ def test_a_cursor_of_a_websocket_goes_on_as_a_poll_and_back(ann: Person, bob: Pe
         assert wire.event("message")["content"] == "three"
 
 
+def test_every_answer_says_whose_it_is_so_that_a_chain_begun_with_a_cursor_can_name_its_session(
+    ann: Person, bob: Person, poller: Poller, hasty: Web
+) -> None:
+    def session(url: str) -> str:
+        answer = requests.get(
+            f"{url}/api/v1/poll",
+            params={"cursor": poller.cursor, "timeout": "0"},
+            headers={"Authorization": f"Bearer {ann.token}", "Origin": url},
+            timeout=10,
+        )
+        poller.cursor = answer.json()["cursor"]
+        assert "Chat-Session" in answer.headers["Access-Control-Expose-Headers"]
+        return answer.headers["Chat-Session"]
+
+    (hello,) = poller.answers[0]["events"]
+    assert session(ann.url) == hello["data"]["sessionId"]
+    elsewhere = session(hasty.url)
+    assert elsewhere not in ("", hello["data"]["sessionId"])
+    with Wire.of(ann) as other:
+        sent = requests.post(
+            f"{hasty.url}/api/v1/users/{bob.id}/messages",
+            json={"content": "mine"},
+            headers={"Authorization": f"Bearer {ann.token}", "Chat-Session": elsewhere},
+            timeout=10,
+        )
+        assert other.event("message") == sent.json()
+    poller.url = hasty.url
+    bob.send(ann, "yours")
+    assert poller.messages(poller.poll(5)) == ["yours"], "the session that sent has the answer, and not the event too"
+
+
 def test_a_cursor_that_comes_back_proves_what_stands_before_it(ann: Person, bob: Person, poller: Poller) -> None:
     conversation = bob.send(ann, "hello")["conversationId"]
 

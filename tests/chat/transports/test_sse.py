@@ -101,7 +101,7 @@ def test_a_cursor_comes_behind_messages_and_is_the_streams_id(ann: Person, bob: 
 def test_a_source_that_comes_back_by_itself_goes_on_behind_its_last_id(
     ann: Person, bob: Person, source: Source
 ) -> None:
-    source.event("hello")
+    sessions = {source.event("hello")["data"]["sessionId"]}
     bob.send(ann, "one")
     source.event("cursor")
     source.close()
@@ -110,10 +110,13 @@ def test_a_source_that_comes_back_by_itself_goes_on_behind_its_last_id(
         Source(ann.url, ann.token, **{"Last-Event-ID": source.last_id}),
         Source(ann.url, ann.token, query=f"?cursor={source.last_id}"),
     ):
-        assert again.event("hello")["data"]["resumed"] is True
+        hello = again.event("hello")["data"]
+        assert hello["resumed"] is True
+        sessions.add(hello["sessionId"])
         found = again.event("message")
         assert found["data"]["content"] == "two"
         again.close()
+    assert len(sessions) == 3, "each stream says whose it is"
 
 
 @pytest.mark.parametrize(("token", "code"), [("", "not_authenticated"), ("nonsense", "bad_token")])
