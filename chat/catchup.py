@@ -15,9 +15,10 @@ from chat.cursor import Cursor
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, USER, Event
 from chat.ids import conversation_wire_id
-from chat.log import Log, LogRead, log_name
+from chat.log import Log, LogRead
 from chat.messages import message_json
 from chat.postgres import Lost, Refused, Statement
+from chat.publishing import log_name
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.event import Event as Signal
 from redis import Redis, RedisError
-from redis.exceptions import NoScriptError
 
 from chat.frames import CONVERSATION, Event
+from chat.publishing import Publishing, log_name
 from chat.redis_line import RedisLine
 
-__all__ = ["Log", "LogRead", "log_name"]
+__all__ = ["Log", "LogRead"]
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -36,22 +36,14 @@ class LogRead(NamedTuple):
     unsure: list[str]
 
 
-def log_name(scope: str, target: int) -> str:
-    """Return the name of a conversation's or a user's log."""
-    return f"log:{scope}:{target}"
-
-
 class Log:
     """Publishes this process's events and reads logs. `listens`: this process hears what it publishes."""
 
     def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str, *, listens: bool = True):
         self._redis = redis
-        self._line = RedisLine(redis, ANSWER_SECONDS)
-        self._listens = int(listens)
         self._prefix = config["REDIS_PREFIX"]
-        self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
-        self._process_id = process_id
-        self._publish = redis.register_script((HERE / "log_publish.lua").read_text())
+        line = RedisLine(redis, ANSWER_SECONDS)
+        self._publishing = Publishing(redis, line.ask, config, process_id, listens=listens)
         self._read = redis.register_script((HERE / "log_read.lua").read_text())
         self._queue: list[Event] = []
         self._wake = Signal()
@@ -150,16 +142,8 @@ class Log:
     def _send(self, events: list[Event]) -> None:
         self._batch += 1
         self.awaited[self._batch] = events
-        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds, self._listens]
-        for event in events:
-            arguments += (
-                log_name(event.scope, event.target) if event.logged else "",
-                event.change,
-                event.header(),
-                event.raw,
-            )
         try:
-            _, epoch = self._told_to_redis(arguments)
+            epoch = self._publishing.publish(self._batch, events)
         except RedisError as error:
             logger.warning("Redis did not take %d events: %s", len(events), error)
             self.doubt()
@@ -167,12 +151,6 @@ class Log:
             return
         if not epoch or self.epoch is None:
             self.doubt()
-        elif not self.epoch.startswith(epoch.decode()):
+        elif not self.epoch.startswith(epoch):
             # Another process began it, and these events are in it.
-            self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"
-
-    def _told_to_redis(self, arguments: list[Any]) -> Any:
-        try:
-            return self._line.ask("EVALSHA", self._publish.sha, 0, *arguments)
-        except NoScriptError:  # a Redis that was started anew does not know it
-            return self._line.ask("EVAL", self._publish.script, 0, *arguments)
+            self.epoch = f"{epoch}-{self.epoch.split('-')[1]}"

@@ -10,13 +10,13 @@ from gevent.socket import wait_read, wait_readwrite
 from psycopg import pq
 from sqlalchemy.engine import make_url
 
-__all__ = ["SETTINGS", "Lost", "Refused", "Statement", "Unreachable"]
+from chat.stores import SETTINGS
+
+__all__ = ["Lost", "Refused", "Statement", "Unreachable"]
 
 CONNECT_SECONDS = 5
 # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed.
 ENDING = {"08", "57"}
-TIMEOUTS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"  # milliseconds
-SETTINGS = f"{TIMEOUTS} -c TimeZone=UTC"
 # The statements here look single rows up by index, whatever a planner thinks of empty tables and unknown array lengths.
 UNWANTED = ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_hashagg")
 PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off" for name in UNWANTED)])

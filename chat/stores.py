@@ -1,4 +1,4 @@
-"""How a process reaches its PostgreSQL and its Redis."""
+"""How a process reaches its PostgreSQL and its Redis; the processes of Celery, without an event loop, too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine, create_engine
 
-from chat.postgres import SETTINGS
-
-__all__ = ["PLANNING", "database_pool", "redis_pool"]
+__all__ = ["PLANNING", "SETTINGS", "database_pool", "redis_pool"]
 
 REDIS_SECONDS = 2.0  # a call to Redis may take; it answers in less than a millisecond or is as good as away
+TIMEOUTS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"  # milliseconds
+SETTINGS = f"{TIMEOUTS} -c TimeZone=UTC"
 # The planner is told that a page by index costs hardly more than one of a scan, for the data is in memory, and that no
 # statement of ours wants to read a whole table: while one is small it would, and keep that plan when it has grown.
 PLANNING = "-c random_page_cost=1.1 -c enable_seqscan=off"

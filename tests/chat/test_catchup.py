@@ -13,7 +13,7 @@ from chat.catchup import CHUNK, CatchUp, Place, entry_event
 from chat.cursor import Cursor
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, USER, Caller, Event
-from chat.log import log_name
+from chat.publishing import log_name
 from tests.chat.test_log import PATIENCE, Press
 from tests.chat.world import DEFAULTS, World
 

@@ -11,7 +11,8 @@ from redis import Redis, RedisError
 from chat import log as log_module
 from chat.broker import Batch
 from chat.frames import CONVERSATION, USER, Event
-from chat.log import Log, log_name
+from chat.log import Log
+from chat.publishing import log_name
 from tests.chat.world import DEFAULTS
 
 PATIENCE = 10.0  # seconds
@@ -87,7 +88,7 @@ ROOM = log_name(CONVERSATION, 7)
 
 def test_events_are_numbered_over_all_logs_and_told_as_one_batch(press: Press) -> None:
     batch = press.publish(message(1), message(1, 8), Event("unread", b"{}", USER, 5))
-    assert (batch.before, batch.last, batch.process_id) == (0, 3, press.log._process_id)
+    assert (batch.before, batch.last, batch.process_id) == (0, 3, press.log._publishing._process_id)
     assert [(event.n, event.scope, event.target) for event in batch.events()] == [(1, "c", 7), (2, "c", 8), (3, "u", 5)]
     assert press.publish(message(2)).before == 3
 
@@ -271,7 +272,7 @@ def test_a_redis_that_does_not_answer_is_doubted_and_harms_nobody(press: Press) 
     def away(*_: Any) -> Any:
         raise RedisError("away")
 
-    press.log._line.ask = away  # type: ignore[method-assign]
+    press.log._publishing.publish = away  # type: ignore[method-assign]
     assert press.log.add([message(1)])
     with gevent.Timeout(PATIENCE):
         while press.log.epoch is not None:

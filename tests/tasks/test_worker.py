@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import redis
@@ -133,3 +135,16 @@ def test_a_beat_that_is_killed_again_and_again_goes_on_with_its_schedule_file(cr
         until(lambda: crew.client.get("a:celery:heartbeat"), "a heartbeat")
         beat.kill()
         beat.wait()
+
+
+def test_beat_sends_what_the_duties_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"DATABASE_URL": "postgresql+psycopg://nowhere/", "REDIS_URL": "redis://nowhere/"}
+    for name, value in {**settings, "JWT_SECRET": "s" * 32}.items():
+        monkeypatch.setenv(name, value)
+    worker = import_module("tasks.worker")
+    duty = ModuleType("duty")
+    duty.SCHEDULE = {"sweep": {"task": "tasks.duty.sweep", "schedule": 60, "options": {"expires": 5}}}  # type: ignore[attr-defined]
+    schedule = worker._schedule([duty, ModuleType("without")])
+    assert schedule["sweep"]["task"] == "tasks.duty.sweep"
+    assert schedule["sweep"]["options"]["expires"] == 5
+    assert schedule["heartbeat"]["options"]["expires"] == schedule["heartbeat"]["schedule"]
