@@ -1,0 +1,159 @@
+"""One run from its plan to its verdict, and what a failed one leaves behind."""
+
+import time
+import traceback
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.chaos.actor import Actor, Device, Scene, finish
+from tests.chaos.faults import strike
+from tests.chaos.field import Field, Story
+from tests.chaos.plan import Plan, told
+from tests.chaos.verdict import judge
+from tests.clients.crowd import Crowd
+from tests.ledger import Ledger
+
+__all__ = ["Result", "play"]
+
+
+class Result(NamedTuple):
+    """How a run went: seconds until nobody lacked anything, and, if something was wrong, what, and where it is kept."""
+
+    seed: int
+    wrong: list[str]
+    seconds: float
+    settled: float
+    acks: int
+    refusals: dict[str, int]
+    tracebacks: int
+    folder: str
+
+    def line(self) -> str:
+        """Return it in a line."""
+        end = "ok" if not self.wrong else f"FAILED ({len(self.wrong)}), see {self.folder}: {self.wrong[0][:300]}"
+        answers = " ".join(f"{code} {count}" for code, count in sorted(self.refusals.items()))
+        return (
+            f"seed {self.seed}: {self.seconds:.1f} s, {self.acks} acked, settled in {self.settled:.1f} s"
+            f"{f', {self.tracebacks} tracebacks' if self.tracebacks else ''}; {answers or 'no refusals'}; {end}"
+        )
+
+
+class _Run:
+    """A plan on a field. What is wrong with the run itself is found, too, and told as wrong."""
+
+    def __init__(self, plan: Plan, field: Field):
+        self.plan, self.field = plan, field
+        self.story = field.story = Story()
+        self.wrong: list[str] = []
+        self.settled = 0.0
+        self.ledger: Ledger = {}
+        self.devices: list[Device] = []
+        self.actors: list[Actor] = []
+        self.logs = {path: path.stat().st_size for path in field.logs()}
+
+    def play(self) -> None:
+        """Let people talk, break what the plan says, heal everything, and judge."""
+        urls = [web.url for web in self.field.webs]
+        with Crowd(urls, self.field.postgres.url) as crowd:
+            try:
+                self._seat(crowd)
+                self._break()
+                self.field.heal()
+                self.story.tell("everything is healed")
+                finish(self.actors, self.actors[0].scene)
+                self.story.tell("everything is answered")
+                verdict = judge(crowd, self.story)
+                self.wrong += verdict.wrong
+                self.settled, self.ledger = verdict.settled, verdict.ledger
+            except Exception:  # noqa: BLE001 (a finding as any other, and the next run goes on)
+                self.wrong.append(traceback.format_exc())
+                self._end_actors()
+        self.wrong += [text for actor in self.actors for text in actor.wrong]
+
+    def _end_actors(self) -> None:
+        for actor in self.actors:
+            actor.scene.over.set()
+            actor.scene.late.set()
+
+    def _seat(self, crowd: Crowd) -> None:
+        plan = self.plan
+        people = [crowd.person(number % len(crowd.urls)) for number in range(plan.people)]
+        groups = [
+            people[room.owner].group(*(people[member] for member in room.members), history=room.history, joining="open")
+            for room in plan.rooms
+        ]
+        scene = Scene(people, groups, crowd.urls, self.story)
+        for number, seat in enumerate(plan.seats):
+            urls = [*crowd.urls[seat.web :], *crowd.urls[: seat.web]]
+            device = Device(self.story, f"d{number}", people[seat.person], seat.carrier, urls)
+            crowd.devices.append(device)
+            self.devices.append(device)
+            device.refresh()
+            acts = [act for act in plan.acts if act.seat == number]
+            self.actors.append(Actor(device, acts, scene))
+        self.story.begin()
+        for actor in self.actors:
+            actor.thread.start()
+
+    def _break(self) -> None:
+        """Break and mend by the clock, until the time of the plan is over."""
+        todo = [(fault.at, fault) for fault in self.plan.faults]
+        mends = []
+        while todo or mends:
+            if not mends or (todo and todo[0][0] <= mends[0][0]):
+                at, fault = todo.pop(0)
+                self._wait(at)
+                mends.append((at + fault.lasting, fault.kind, strike(fault, self.field, self.devices)))
+                mends.sort(key=lambda mend: mend[0])
+            else:
+                at, kind, mend = mends.pop(0)
+                self._wait(at)
+                mend()
+                self.story.tell(f"-- {kind} is over")
+        self._wait(self.plan.seconds)
+
+    def _wait(self, at: float) -> None:
+        time.sleep(max(0.0, at - self.story.seconds()))
+
+    def new_logs(self) -> dict[Path, str]:
+        """Return what the servers wrote during this run."""
+        found = {}
+        for path in self.field.logs():
+            with path.open("rb") as log:
+                log.seek(min(self.logs.get(path, 0), path.stat().st_size))
+                found[path] = log.read().decode(errors="replace")
+        return found
+
+    def keep(self, folder: Path) -> None:
+        """Leave everything behind that tells how it came."""
+        folder.mkdir(parents=True)
+        (folder / "plan.txt").write_text(told(self.plan))
+        (folder / "story.txt").write_text(self.story.text())
+        (folder / "wrong.txt").write_text("\n".join(self.wrong) + "\n")
+        for path, text in self.new_logs().items():
+            (folder / path.name).write_text(text)
+        for device in self.devices:
+            (folder / f"{device.name} of {device.person.id}.txt").write_text(device.journal.text())
+        for wire_id, conversation in self.ledger.items():
+            rows = "\n".join(str(row) for row in conversation.rows)
+            members = "\n".join(f"{user} {asdict(member)}" for user, member in conversation.members.items())
+            (folder / f"ledger {wire_id}.txt").write_text(f"{members}\n{rows}\n")
+
+
+def play(plan: Plan, field: Field, keep: Path) -> Result:
+    """Play a plan on a field of its shape; a failed run leaves a folder in `keep`."""
+    begun = time.monotonic()
+    run = _Run(plan, field)
+    run.play()
+    folder = ""
+    if run.wrong:
+        kept = keep / f"seed-{plan.seed}-{time.time_ns() // 1_000_000}"
+        run.keep(kept)
+        folder = str(kept)
+    refusals: Counter[str] = sum((actor.refusals for actor in run.actors), Counter())
+    tracebacks = sum(text.count("Traceback") for text in run.new_logs().values())
+    acks = sum(actor.acks for actor in run.actors)
+    seconds = time.monotonic() - begun
+    return Result(plan.seed, run.wrong, seconds, run.settled, acks, dict(refusals), tracebacks, folder)
