@@ -166,7 +166,46 @@ SETTINGS: tuple[Setting, ...] = (
         5,
         "database connections of a process besides the writer's two, the positions' and the tail's",
     ),
-    S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload"),
+    # Uploads.
+    S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload: a photo of any phone, a short video, a long paper"),
+    S(
+        "UPLOADS_AT_ONCE",
+        int,
+        4,
+        "uploads of one user under way at a time, in each process: what a browser does at once",
+    ),
+    S("UPLOAD_RATE", int, 1_048_576, "bytes a second a user may upload for long, in each process; 0: no limit"),
+    S("UPLOAD_BURST", int, 104_857_600, "bytes a user may upload at once: the photos of an afternoon"),
+    S(
+        "UPLOAD_UNUSED_BYTES",
+        int,
+        209_715_200,
+        "bytes of a user's uploads that no message uses yet: what one user can fill the disk with, unseen",
+    ),
+    S(
+        "UPLOAD_UNUSED_HOURS",
+        int,
+        24,
+        "hours after which an upload that no message uses is deleted: a draft over night",
+    ),
+    S(
+        "IMAGE_PIXELS",
+        int,
+        50_000_000,
+        "pixels of an image: the largest of common phones; each takes 4 bytes while it is looked at, two at a time",
+    ),
+    S(
+        "THUMBNAIL_PIXELS",
+        int,
+        16_000_000,
+        "pixels above which Celery makes the thumbnail, and the server only checks the image",
+    ),
+    S(
+        "MEDIA_SECRET",
+        _text,
+        "",
+        "key that signs addresses of media, at least 32 bytes; empty: derived from JWT_SECRET",
+    ),
 )
 
 
@@ -197,3 +236,5 @@ def _check(values: Mapping[str, Any]) -> None:
             )
     if len(values["JWT_SECRET"].encode()) < 32:
         raise ConfigError("JWT_SECRET must be set to a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")
+    if values["MEDIA_SECRET"] and len(values["MEDIA_SECRET"].encode()) < 32:
+        raise ConfigError("MEDIA_SECRET, where it is set, must be a secret of at least 32 bytes.")

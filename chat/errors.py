@@ -27,6 +27,7 @@ _TABLE = (
     Code("empty_content", 400, "The message has no content."),
     Code("content_too_long", 400, "The message is too long."),
     Code("unknown_verb", 400, "There is no such command."),
+    Code("unknown_media", 400, "There is no such upload, or it is not yours to send."),
     Code("not_authenticated", 401, "Please log in.", retry="with a token"),
     Code("bad_token", 401, "The token is not valid (any more).", retry="with a new token"),
     Code("bad_credentials", 401, "Name or password is wrong."),

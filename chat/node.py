@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from chat import media
 from chat.auth import Auth
 from chat.bus import LOGIN_ENDED, Bus
 from chat.catchup import CatchUp
@@ -31,6 +32,7 @@ from chat.idempotency import once
 from chat.limits import Buckets, TokenBucket
 from chat.log import Log
 from chat.measures import measure
+from chat.media_address import sign_with
 from chat.messages import Sent
 from chat.metrics import Metrics
 from chat.models import Deployment
@@ -74,7 +76,8 @@ class Node:
         self.directory = Directory(self.engine)
         self.departures = Departures(self.engine)
         self.writer = Writer(config["DATABASE_URL"], config, self.tell)
-        self.sending = Sending(self.directory, config)
+        sign_with(config)
+        self.sending = Sending(self.directory, config, self._uploaded)
         self.log = Log(self.redis, config, self.process_id)
         self.tail = Tail(config["DATABASE_URL"], lambda: self.hub, self.log, self._logins_ended, self._user_behind)
         self.hub = Hub(self.tail.fill, self.tail.read_members)
@@ -229,6 +232,9 @@ class Node:
         ):
             return None
         return audience.seq or None
+
+    def _uploaded(self, user_id: int, name: str) -> media.Attachment | None:
+        return run_in_transaction(self.engine, self, lambda tx: media.attachment(tx, user_id, name))
 
     def _flood(self, caller: Caller) -> float:
         return self._floods.take(caller.user_id, 1.0, time.monotonic())

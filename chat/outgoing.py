@@ -15,7 +15,7 @@ class Outgoing:
 
     `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
     message is not written, but a resend of an old one gets its answer. `key` names the conversation; `identity` tells a
-    message from others, however often it is sent.
+    message from others, however often it is sent. `media` is the number of the upload that it uses, None without.
     """
 
     __slots__ = (
@@ -33,6 +33,7 @@ class Outgoing:
         "key",
         "local_id",
         "low",
+        "media",
         "origin",
         "read_seq",
         "refusal",
@@ -67,8 +68,16 @@ class Outgoing:
         self.accepted = time.monotonic()
         self.busy = 0
         self.copies: list[Outgoing] | None = None
+        self.media: int | None = None
         self.ask_only = False
         self.refusal: ChatError | None = None
+
+    def attach(self, number: int, data: str, content: str) -> None:
+        """Let the message use an upload: `data` is the encoded JSON of its `media`; `content` stands where none is."""
+        self.media = number
+        self.content = self.content or content
+        self.body = f'{{"media":{data}{"," if self.body else "}"}{(self.body or "")[1:]}'
+        self.size += len(data) + len(content)
 
     @property
     def wire_id(self) -> str:

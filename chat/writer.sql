@@ -2,21 +2,24 @@
 --
 -- batch: [{"o": place in the batch, "c": conversation or null, "lo", "hi": the pair of a private conversation whose number
 -- is not known, "s": sender, "l": localId, "d": digest, "t": type, "x": content, "b": body or null, "r": readSeq or null,
--- "q": only ask whether the localId is known}].
+-- "q": only ask whether the localId is known, "m": the upload that it uses, if any}].
 -- Messages of one conversation stand in their order. waiting: wait for locked conversations (up to lock_timeout) instead of
 -- answering busy. wanted: the conversations of the batch, where all their numbers are known: looking for them in the batch
--- took an eighth of the call.
+-- took an eighth of the call. attached: the uploads of the batch, null without any.
 --
 -- Answers [[o, verdict, conversation, seq, change, microseconds, members_version, digest, how far the sender had read], ...],
 -- where verdict is 0 stored,
--- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known.
+-- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known,
+-- 7 the upload is gone.
 --
 -- The lock is a statement of its own: what follows must see what the lock's last holder committed.
-CREATE OR REPLACE FUNCTION chat_write_1(batch json, waiting boolean, wanted bigint[] DEFAULT NULL) RETURNS text
+CREATE OR REPLACE FUNCTION chat_write_2(
+    batch json, waiting boolean, wanted bigint[] DEFAULT NULL, attached bigint[] DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     pairs boolean;
     locked bigint[];
+    kept bigint[];
     stamp timestamptz;
     answer text;
 BEGIN
@@ -26,6 +29,12 @@ BEGIN
         IF pairs THEN
             wanted := wanted || chat_private_1(batch);
         END IF;
+    END IF;
+
+    IF attached IS NOT NULL THEN
+        -- Held until the commit, so that the sweep of unused uploads deletes none of them meanwhile.
+        SELECT array_agg(k.id) INTO kept FROM (
+            SELECT id FROM media WHERE id = ANY (attached) ORDER BY id FOR KEY SHARE) k;
     END IF;
 
     IF waiting THEN
@@ -40,9 +49,10 @@ BEGIN
     stamp := clock_timestamp();
 
     WITH item AS MATERIALIZED (
-        SELECT i.o, coalesce(i.c, p.id) AS c, i.s, i.l, i.d, i.t, i.x, i.b, i.r, i.q
+        SELECT i.o, coalesce(i.c, p.id) AS c, i.s, i.l, i.d, i.t, i.x, i.b, i.r, i.q, i.m
         FROM json_to_recordset(batch)
-             AS i(o int, c bigint, lo bigint, hi bigint, s bigint, l text, d bigint, t text, x text, b text, r bigint, q boolean)
+             AS i(o int, c bigint, lo bigint, hi bigint, s bigint, l text, d bigint, t text, x text, b text, r bigint, q boolean,
+                   m bigint)
         LEFT JOIN conversations p ON p.low = i.lo AND p.high = i.hi
     ), judged AS MATERIALIZED (
         SELECT i.*, h.last_seq, h.last_count, h.change, h.last_at, h.members_version,
@@ -55,6 +65,7 @@ BEGIN
                     WHEN i.q THEN 6
                     WHEN m.user_id IS NULL OR m.left_seq IS NOT NULL THEN 3
                     WHEN m.muted_until > stamp THEN 4
+                    WHEN i.m IS NOT NULL AND (kept IS NULL OR NOT i.m = ANY (kept)) THEN 7
                     ELSE 0 END AS verdict
         FROM item i
         LEFT JOIN conversation_heads h ON h.conversation_id = i.c
@@ -107,6 +118,16 @@ BEGIN
                    + (nth - 1) * interval '1 microsecond', stamp)) * 1000000)::bigint,
                coalesce(members_version, 0), coalesce(known_digest, 0), coalesce(read_seq, 0)) || ']', ',') || ']'
     INTO answer FROM numbered;
+
+    IF attached IS NOT NULL THEN
+        WITH use AS (
+            INSERT INTO media_uses (media_id, conversation_id, seq)
+            SELECT i.m, (a.row->>2)::bigint, (a.row->>3)::bigint
+            FROM json_array_elements(answer::json) AS a(row) JOIN json_to_recordset(batch) AS i(o int, m bigint)
+            ON i.o = (a.row->>0)::int WHERE (a.row->>1)::int = 0 AND i.m IS NOT NULL
+            RETURNING media_id)
+        UPDATE media SET used = true WHERE id IN (SELECT media_id FROM use) AND NOT used;
+    END IF;
     RETURN answer;
 END $$;
 

@@ -433,11 +433,11 @@ def test_a_fault_of_the_database_that_is_no_fault_of_the_message_is_not_told_as_
 ) -> None:
     ann, bob = world.people("Ann", "Bob")
     monkeypatch.setattr(writer_module, "GIVE_UP", 0.3)
-    world.sql("ALTER FUNCTION chat_write_1 RENAME TO chat_write_moved")
+    world.sql("ALTER FUNCTION chat_write_2 RENAME TO chat_write_moved")
     try:
         assert desk.send(desk.message(ann, private(ann, bob))) == ["unavailable"]
     finally:
-        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_1")
+        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_2")
     (data,) = desk.send(desk.message(ann, private(ann, bob)))
     assert data["seq"] == 1
 

@@ -115,7 +115,7 @@ class World:
             "b": None,
             "r": read_seq,
         }
-        statement, values = text("SELECT chat_write_1(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
+        statement, values = text("SELECT chat_write_2(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
         if connection is not None:
             answer = connection.execute(statement, values).scalar_one()
         else:
