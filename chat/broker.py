@@ -1,5 +1,7 @@
 """Events between processes: the one subscription of this process, watched so that it cannot die quietly.
 
+Besides everybody's channel a process hears one of its own: what only it asked for would be in everybody's way.
+
 Every batch comes as one message in the order of its numbers: a line that describes it, then two lines per event. One
 channel carries all: a process with a few hundred sessions would listen to every one of many channels anyway, and a
 conversation nobody here is in costs one look into a dictionary.
@@ -15,6 +17,7 @@ import gevent
 from redis import RedisError
 
 from chat.frames import Event
+from chat.publishing import own_channel
 from chat.redis_line import RedisLine
 
 __all__ = ["LOOK", "Batch", "Broker"]
@@ -58,7 +61,8 @@ class Batch:
 class Broker:
     """Hears every batch, over a `line()`. `heard(batch)` must not wait.
 
-    `connected` and `lost` are told of the subscription's state.
+    `connected` and `lost` are told of the subscription's state. `posted(data)` is given what comes on the process's own
+    channel.
     """
 
     def __init__(
@@ -68,9 +72,13 @@ class Broker:
         heard: Callable[[Batch], None],
         connected: Callable[[], None],
         lost: Callable[[], None],
+        process_id: str,
+        posted: Callable[[bytes], None],
     ):
         self._line = line
         self._channel = prefix + "events"
+        self._own = own_channel(prefix, process_id).encode()
+        self._posted = posted
         self._heard, self._connected, self._lost = heard, connected, lost
         self.subscribed = False
         self.loops = {"broker": self._run}
@@ -92,7 +100,7 @@ class Broker:
     def _listen(self) -> None:
         """Subscribe and hear until the subscription is silent for too long. Raises RedisError."""
         with closing(self._line()) as line:
-            line.say("SUBSCRIBE", self._channel)
+            line.say("SUBSCRIBE", self._own, self._channel)
             heard_at = time.monotonic()
             while time.monotonic() - heard_at < DEAD_AFTER:
                 message = line.hear()
@@ -102,14 +110,15 @@ class Broker:
                 elif time.monotonic() - heard_at > PING_EVERY:
                     line.say("PING")
 
-    def _take(self, kind: bytes, _: bytes, data: Any = None) -> None:
-        if kind == b"subscribe":
-            self._connected()
-            self.subscribed = True
-        elif kind == b"message":
+    def _take(self, kind: bytes, channel: bytes, data: Any = None) -> None:
+        if kind == b"message":
             try:
-                batch = Batch(data)
+                if channel == self._own:
+                    self._posted(data)
+                else:
+                    self._heard(Batch(data))
             except ValueError as error:
                 logger.warning("A batch of an unknown kind was left to the tail: %s", error)
-                return
-            self._heard(batch)
+        elif kind == b"subscribe" and channel != self._own:  # of the two the last
+            self._connected()
+            self.subscribed = True

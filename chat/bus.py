@@ -27,7 +27,10 @@ MEND_EVERY = 0.5  # seconds between two tries to trust Redis again
 
 
 class Bus:
-    """Publishes to the log and hears the broker. `ended(logins)` is told of logins that were ended elsewhere."""
+    """Publishes to the log and hears the broker.
+
+    `ended(logins)` is told of logins that were ended elsewhere, `posted(data)` of what came for this process alone.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Bus:
         hub: Hub,
         tail: Tail,
         ended: Callable[[Iterable[int]], None],
+        posted: Callable[[bytes], None],
     ):
         self._process_id = process_id
         self._log, self._hub, self._tail, self._ended = log, hub, tail, ended
@@ -45,7 +49,13 @@ class Bus:
         self._epoch: str | None = None  # of the last subscription
         self._since = 0.0  # monotonic time at which the subscription began
         self._broker = Broker(
-            lambda: RedisLine(redis, LOOK), config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt
+            lambda: RedisLine(redis, LOOK),
+            config["REDIS_PREFIX"],
+            self._heard,
+            self._subscribed,
+            log.doubt,
+            process_id,
+            posted,
         )
         self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
 

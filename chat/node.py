@@ -106,7 +106,9 @@ class Node:
             self.presence.alive,
             self.cursor_event,
         )
-        self.bus = Bus(self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended)
+        self.bus = Bus(
+            self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended, self.sessions.posted
+        )
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
         self.sessions_opened = 0

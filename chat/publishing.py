@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError
 
 from chat.frames import Event
 
-__all__ = ["Publisher", "Publishing", "log_name"]
+__all__ = ["Publisher", "Publishing", "log_name", "own_channel"]
 
 logger = logging.getLogger(__name__)
 SCRIPT = Path(__file__).with_name("log_publish.lua")
@@ -24,6 +24,11 @@ SCRIPT = Path(__file__).with_name("log_publish.lua")
 def log_name(scope: str, target: int) -> str:
     """Return the name of a conversation's or a user's log."""
     return f"log:{scope}:{target}"
+
+
+def own_channel(prefix: str, process_id: str) -> str:
+    """Return the channel that one process alone hears."""
+    return f"{prefix}events:{process_id}"
 
 
 class Publishing:
@@ -70,6 +75,7 @@ class Publisher:
     """Tells the web processes of events, from a process that hears nothing itself."""
 
     def __init__(self, redis: Redis, config: Mapping[str, Any]):
+        self._redis, self._prefix = redis, config["REDIS_PREFIX"]
         self._publishing = Publishing(redis, redis.execute_command, config, secrets.token_hex(6), listens=False)
 
     def tell(self, events: list[Event]) -> bool:
@@ -81,3 +87,7 @@ class Publisher:
         except RedisError as error:
             logger.warning("Redis did not take %d events: %s", len(events), error)
             return False
+
+    def post(self, process_id: str, data: bytes) -> bool:
+        """Send something to one web process. False: it is not there. Raises RedisError."""
+        return bool(self._redis.publish(own_channel(self._prefix, process_id), data))

@@ -1,7 +1,8 @@
 """A session that comes back is handed what it missed, in chunks, and turns live where the hub stands.
 
 It is registered already, so live events are kept meanwhile; the backlog is read and taken, and what came meanwhile and
-was not in the backlog follows. From then on events go straight through.
+was not in the backlog follows. From then on events go straight through. Of a long backlog only the numbers are read at
+first: each further batch is built, by Celery's worker where there is one, when the one before was taken.
 """
 
 import time
@@ -11,10 +12,12 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from chat.catchup import CHUNK, CHUNK_BYTES, MARGIN_US, Missed
+from chat.catchup import MARGIN_US, Missed
 from chat.cursor import Cursor
+from chat.entries import CHUNK, CHUNK_BYTES, Parcel
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, USER, Event
+from chat.offline import Offline
 from chat.opening import Opened
 from chat.session import Session, State
 
@@ -41,7 +44,11 @@ def lacks(opened: Opened) -> bool:
 
 
 class _Handed:
-    """What a session was handed while it caught up: `told` in single, `upto` the highest change of a conversation."""
+    """What a session was handed while it caught up: `told` in single, `upto` the highest change of a conversation.
+
+    `newest` is the highest change that was seen at all: an entry of a batch may have been changed since it was found to
+    be missing, and then there may be something between the two.
+    """
 
     def __init__(self, cursor: Cursor, opened: Opened):
         self.told: set[tuple[str, int, int]] = set()
@@ -51,6 +58,7 @@ class _Handed:
             for place in opened.places
             if place.conversation in cursor.seen
         }
+        self.newest: dict[int, int] = {}
 
     def has(self, event: Event) -> bool:
         """Tell whether an event was in what was handed over, or is older than that."""
@@ -58,14 +66,17 @@ class _Handed:
             return True
         return (event.scope, event.target, event.change) in self.told
 
-    def note(self, event: Event) -> None:
-        """Remember an event that was handed over."""
+    def note(self, event: Event, parcel: Parcel | None = None) -> None:
+        """Remember an event that was handed over; `parcel`: what it was built from."""
         if event.change:
             self.told.add((event.scope, event.target, event.change))
+        found = {(conversation, seq): change for conversation, seq, change in parcel.keys} if parcel else {}
         told = [*event.told, *([(event.target, event.change, 0)] if event.scope == CONVERSATION else [])]
-        for conversation, change, _ in told:
-            self.told.add((CONVERSATION, conversation, change))
-            self.upto[conversation] = max(change, self.upto.get(conversation, 0))
+        for conversation, change, seq in told:
+            known = found.get((conversation, seq), change)
+            self.told.update(((CONVERSATION, conversation, change), (CONVERSATION, conversation, known)))
+            self.upto[conversation] = max(known, self.upto.get(conversation, 0))
+            self.newest[conversation] = max(change, self.newest.get(conversation, 0))
 
 
 class Resuming:
@@ -74,6 +85,7 @@ class Resuming:
     def __init__(self, node: Any):
         self._node = node
         self._places = BoundedSemaphore(AT_ONCE)
+        self.offline = Offline(node)
 
     def run(self, session: Session, cursor: Cursor, opened: Opened) -> None:
         """Bring a session from its cursor to where the hub stands, and turn it live."""
@@ -101,6 +113,11 @@ class Resuming:
         """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
         count = size = 0
         for event in missed.events:
+            if isinstance(event, Parcel):
+                if not (self._taken(session) and self._hand_parcel(session, event, handed)):
+                    return False
+                count, size = len(event.keys), event.size
+                continue
             if event.change and handed.has(event):
                 continue
             more = len(event.told) or 1
@@ -114,15 +131,25 @@ class Resuming:
         self._node.hub.flush()
         return True
 
+    def _hand_parcel(self, session: Session, parcel: Parcel, handed: _Handed) -> bool:
+        """Have a batch built and hand it over. False: the session ended."""
+        event = self.offline.build(session, parcel)
+        if event is None or session.state is not State.CATCHING:
+            return False
+        handed.note(event, parcel)
+        session.hand_over(event)
+        return True
+
     def _is_level(self, session: Session, handed: _Handed) -> bool:
         """Wait until the hub stands where the session was brought to, so that nothing comes a second time.
 
         False: more came meanwhile than was kept, and has to be read.
         """
         hub = self._node.hub
-        for conversation, change in handed.upto.items():
+        places = handed.upto | handed.newest
+        for conversation, change in places.items():
             hub.expect(conversation, change)
-        while session.state is State.CATCHING and not all(hub.reached(*place) for place in handed.upto.items()):
+        while session.state is State.CATCHING and not all(hub.reached(*place) for place in places.items()):
             gevent.sleep(LEVEL)
         return session.state is State.CATCHING and not session.overheard
 

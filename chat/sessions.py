@@ -47,7 +47,8 @@ class Sessions:
         self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
         self._per_address: dict[str, int] = {}
         self.draining = False
-        self.loops = {"doorkeeper": self._watch_the_door}
+        self.posted = self._resuming.offline.posted
+        self.loops = {"doorkeeper": self._watch_the_door, **self._resuming.offline.loops}
 
     def session_id(self) -> str:
         """Return a new session's id."""

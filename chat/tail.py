@@ -14,7 +14,7 @@ import orjson
 from gevent.event import Event as Signal
 
 from chat.audience import Audience, LocalUser
-from chat.catchup import entry_event
+from chat.entries import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
 from chat.ids import conversation_wire_id

@@ -65,10 +65,14 @@ def _sender() -> Celery:
     return app
 
 
-def send(task: str, arguments: tuple[Any, ...]) -> bool:
-    """Enqueue a task by name; tell whether the broker took it. If not, it is found again from the database."""
+def send(task: str, arguments: tuple[Any, ...], **options: Any) -> bool:
+    """Enqueue a task by name; tell whether the broker took it. If not, it is found again from the database.
+
+    `options` are Celery's, of apply_async: `expires` (seconds), `retry` (False: one try).
+    """
     try:
-        _sender().send_task(task, arguments)
+        # Without a picture of the arguments: to make one costs more than to send them.
+        _sender().send_task(task, arguments, argsrepr="", kwargsrepr="", **options)
     except OperationalError as error:
         _log.warning("%s was not enqueued: %s", task, error)
         return False

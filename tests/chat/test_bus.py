@@ -54,7 +54,7 @@ def parts() -> Parts:
 
 
 def bus_of(parts: Parts, process_id: str = "other") -> Bus:
-    return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, parts.ended.extend)  # type: ignore[arg-type]
+    return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, parts.ended.extend, print)  # type: ignore[arg-type]
 
 
 def test_what_is_published_counts_as_told_unless_redis_is_away(parts: Parts) -> None:

@@ -11,7 +11,7 @@ from redis import Redis
 
 from chat.broker import Batch
 from chat.frames import CONVERSATION, USER, Event
-from chat.publishing import Publisher, log_name
+from chat.publishing import Publisher, log_name, own_channel
 from chat.stores import redis_pool
 from tests.chat.processes import ROOT
 from tests.chat.world import DEFAULTS
@@ -76,6 +76,14 @@ def test_a_wiped_redis_takes_nothing_until_a_web_process_has_begun_a_new_epoch(s
     station.redis.delete(station.prefix + "event:epoch")
     assert not station.publisher.tell([message(1)])
     assert not station.redis.exists(station.prefix + "event:n")
+
+
+def test_one_process_alone_can_be_told(station: Station) -> None:
+    assert not station.publisher.post("me", b"hello")
+    station.hearing.subscribe(own_channel(station.prefix, "me"))
+    station.hearing.get_message(timeout=5)
+    assert station.publisher.post("me", b"hello")
+    assert station.hearing.get_message(timeout=5)["data"] == b"hello"
 
 
 def test_a_redis_that_is_away_is_no_error() -> None:
