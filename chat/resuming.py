@@ -16,7 +16,7 @@ from chat.catchup import MARGIN_US, Missed
 from chat.cursor import Cursor
 from chat.entries import CHUNK, CHUNK_BYTES, Parcel
 from chat.errors import ChatError, CloseReason
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import CONVERSATION, Event
 from chat.offline import Offline
 from chat.opening import Opened
 from chat.session import Session, State
@@ -182,4 +182,4 @@ class Resuming:
         self._node.hub.flush()
 
     def _resync(self, session: Session) -> None:
-        session.carrier.event(Event("resync", b"{}", USER, session.caller.user_id, logged=False))
+        session.carrier.event(Event.resync(session.caller.user_id))

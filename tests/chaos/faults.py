@@ -5,6 +5,7 @@ import random
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any, TypeVar
 
 import psycopg
 import redis
@@ -16,54 +17,64 @@ from tests.clients.native import Client
 
 __all__ = ["FAULTS", "strike"]
 
+T = TypeVar("T")
 Mend = Callable[[], None]
-Strike = Callable[[Field, random.Random, Sequence[Client]], Mend | None]
-LONGEST_PAUSE = 60_000  # milliseconds; it is unpaused long before
+Strike = Callable[[Field, Fault, Sequence[Client]], Mend | None]
+LONGEST_PAUSE = 60.0  # seconds; it is unpaused long before
 ACTIVE = """SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'chat%' AND backend_type = 'client backend'
 ORDER BY state <> 'active', application_name <> 'chat writer', pid"""
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chat writer'"
 
 
 def strike(fault: Fault, field: Field, devices: Sequence[Client]) -> Mend:
-    """Break something; return what mends it. What is broken already stays as it is."""
-    try:
-        mend = FAULTS[fault.kind](field, random.Random(fault.pick), devices)
-    except (redis.RedisError, psycopg.Error) as error:
-        field.story.tell(f"!! {fault.kind}: not now, {error.__class__.__name__}")
-        return lambda: None
+    """Break something; return what mends it. What is broken already stays as it is, and what is away is not asked."""
     field.story.tell(f"!! {fault.kind} for {fault.lasting} s")
-    return mend or (lambda: None)
+    mend = _attempt(field, fault, lambda: FAULTS[fault.kind](field, fault, devices))
+    return lambda: mend and _attempt(field, fault, mend)
+
+
+def _attempt(field: Field, fault: Fault, act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except (redis.RedisError, psycopg.Error) as error:
+        field.story.tell(f"   {fault.kind}: not now, {error!r}")
+        return None
+
+
+def chosen(fault: Fault, among: Sequence[T]) -> T:
+    """Return the victim."""
+    return among[fault.pick % len(among)]
 
 
 # Web servers.
 
 
-def _signal_worker(field: Field, chance: random.Random, sig: int) -> None:
+def _signal_worker(field: Field, fault: Fault, sig: int) -> None:
     workers = field.workers()
     if workers:
         with suppress(ProcessLookupError):
-            os.kill(chance.choice(workers)[1], sig)
+            os.kill(chosen(fault, workers)[1], sig)
 
 
-def kill_worker(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def kill_worker(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """One is gone at once; gunicorn starts another."""
-    _signal_worker(field, chance, signal.SIGKILL)
+    _signal_worker(field, fault, signal.SIGKILL)
 
 
-def end_worker(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def end_worker(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """One drains and ends; gunicorn starts another."""
-    _signal_worker(field, chance, signal.SIGTERM)
+    _signal_worker(field, fault, signal.SIGTERM)
 
 
-def freeze_worker(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend | None:
+def freeze_worker(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend | None:
     """One stands still with whatever it holds."""
     workers = field.workers()
-    return field.freeze(chance.choice(workers)[1]) if workers else None
+    return field.freeze(chosen(fault, workers)[1]) if workers else None
 
 
-def _stop_web(field: Field, chance: random.Random, sig: int) -> Mend:
+def _stop_web(field: Field, fault: Fault, sig: int) -> Mend:
     field.thaw(set(field.frozen))  # what is frozen cannot drain
-    web = chance.choice(field.webs)
+    web = chosen(fault, field.webs)
     web.stop(sig)
 
     def start() -> None:
@@ -73,14 +84,14 @@ def _stop_web(field: Field, chance: random.Random, sig: int) -> Mend:
     return start
 
 
-def kill_web(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def kill_web(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """A web server is gone with all its workers."""
-    return _stop_web(field, chance, signal.SIGKILL)
+    return _stop_web(field, fault, signal.SIGKILL)
 
 
-def restart_web(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def restart_web(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """A web server drains, ends, and is started again."""
-    return _stop_web(field, chance, signal.SIGTERM)
+    return _stop_web(field, fault, signal.SIGTERM)
 
 
 # Redis.
@@ -91,20 +102,20 @@ def _start_redis(field: Field) -> None:
         field.redis.start()
 
 
-def kill_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def kill_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """It is gone; later it comes back with its last snapshot, if there is one."""
     field.redis.kill()
     return lambda: _start_redis(field)
 
 
-def restart_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def restart_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """It ends politely with a snapshot of everything."""
     field.thaw({field.redis.pid})
     field.redis.stop()
     return lambda: _start_redis(field)
 
 
-def set_redis_back(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def set_redis_back(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """What it says after the snapshot of now is forgotten later."""
     with field.keys() as keys:
         keys.save()
@@ -116,7 +127,7 @@ def set_redis_back(field: Field, chance: random.Random, devices: Sequence[Client
     return set_back
 
 
-def empty_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def empty_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """It is gone and comes back with nothing."""
     field.redis.kill()
     for snapshot in field.redis.data.glob("*.rdb"):
@@ -124,59 +135,56 @@ def empty_redis(field: Field, chance: random.Random, devices: Sequence[Client]) 
     return lambda: _start_redis(field)
 
 
-def freeze_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend | None:
+def freeze_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend | None:
     """It hangs."""
     return field.freeze(field.redis.pid) if field.redis.running else None
 
 
-def flush_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def flush_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """It forgets everything."""
     with field.keys() as keys:
         keys.flushall()
 
 
-def _evict(field: Field, chance: random.Random, pattern: str) -> None:
+def _evict(field: Field, fault: Fault, pattern: str) -> None:
     with field.keys() as keys:
         found = sorted(keys.scan_iter(pattern, count=1_000))
-        for key in chance.sample(found, (len(found) + 1) // 2):
+        for key in random.Random(fault.pick).sample(found, (len(found) + 1) // 2):
             keys.delete(key)
 
 
-def evict_logs(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def evict_logs(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """It forgets half of what belongs to logs."""
-    _evict(field, chance, "log:*")
+    _evict(field, fault, "log:*")
 
 
-def evict_keys(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def evict_keys(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """It forgets half of everything."""
-    _evict(field, chance, "*")
+    _evict(field, fault, "*")
 
 
-def end_subscriptions(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def end_subscriptions(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """Nobody hears the others for a moment."""
     with field.keys() as keys:
         keys.client_kill_filter(_type="pubsub")
 
 
-def _pause(field: Field, everything: bool) -> Mend:
+def pause_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
+    """It answers nobody, not even who would end that."""
     with field.keys() as keys:
-        keys.client_pause(LONGEST_PAUSE, all=everything)
+        keys.client_pause(int(fault.lasting * 1_000), all=True)
+
+
+def pause_writes(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
+    """It answers nobody who writes."""
+    with field.keys() as keys:
+        keys.client_pause(int(LONGEST_PAUSE * 1_000), all=False)
 
     def unpause() -> None:
         with field.keys() as keys:
             keys.client_unpause()
 
     return unpause
-
-
-def pause_redis(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
-    """It answers nobody."""
-    return _pause(field, everything=True)
-
-
-def pause_writes(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
-    """It answers nobody who writes."""
-    return _pause(field, everything=False)
 
 
 # PostgreSQL.
@@ -187,13 +195,13 @@ def _start_postgres(field: Field) -> None:
         field.postgres.start()
 
 
-def kill_postgres(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def kill_postgres(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """It is gone in the middle of everything."""
     field.postgres.kill()
     return lambda: _start_postgres(field)
 
 
-def restart_postgres(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def restart_postgres(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """It ends politely."""
     field.thaw(set(field.frozen))
     field.postgres.stop()
@@ -205,7 +213,7 @@ def _backends(field: Field) -> list[int]:
         return [pid for (pid,) in admin.execute(ACTIVE)]
 
 
-def kill_backend(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def kill_backend(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """One backend, at work if there is any, crashes, and with it all: PostgreSQL recovers."""
     found = _backends(field)
     if found:
@@ -213,13 +221,13 @@ def kill_backend(field: Field, chance: random.Random, devices: Sequence[Client])
             os.kill(found[0], signal.SIGKILL)
 
 
-def end_writer(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def end_writer(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """The writers' connections end, in the middle of a COMMIT if there is one."""
     with field.admin() as admin:
         admin.execute(END)
 
 
-def freeze_backend(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend | None:
+def freeze_backend(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend | None:
     """One backend, at work if there is any, stands still with its locks."""
     found = _backends(field)
     return field.freeze(found[0]) if found else None
@@ -228,31 +236,31 @@ def freeze_backend(field: Field, chance: random.Random, devices: Sequence[Client
 # What lies between.
 
 
-def cut_devices(field: Field, chance: random.Random, devices: Sequence[Client]) -> None:
+def cut_devices(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """Some clients lose their connections without a word."""
-    for device in chance.sample(list(devices), (len(devices) + 1) // 2):
+    for device in random.Random(fault.pick).sample(list(devices), (len(devices) + 1) // 2):
         device.cut()
 
 
-def _harm(field: Field, chance: random.Random, relays: list[Relay], how: str) -> Mend | None:
+def _harm(field: Field, fault: Fault, relays: list[Relay], how: str) -> Mend | None:
     workers = field.workers()
     if not workers:
         return None
-    web, pid = chance.choice(workers)
+    web, pid = chosen(fault, workers)
     field.hurt(relays[web], pid, how)
     return lambda: field.mend(relays[web])
 
 
 def _between(store: str, how: str) -> Strike:
-    def harm(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend | None:
-        return _harm(field, chance, field.to_redis if store == "redis" else field.to_postgres, how)
+    def harm(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend | None:
+        return _harm(field, fault, field.to_redis if store == "redis" else field.to_postgres, how)
 
     return harm
 
 
-def kill_celery(field: Field, chance: random.Random, devices: Sequence[Client]) -> Mend:
+def kill_celery(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
     """Celery's worker or beat is gone."""
-    child = chance.choice(field.celery)
+    child = chosen(fault, field.celery)
     child.kill()
 
     def start() -> None:

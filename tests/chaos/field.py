@@ -99,9 +99,9 @@ class Field:
         """Return (web server, process id) of every worker that is there."""
         return [(place, pid) for place, web in enumerate(self.webs) if web.process is not None for pid in web.workers()]
 
-    def keys(self) -> redis.Redis:
-        """Return Redis as an operator has it."""
-        return redis.Redis.from_url(self.redis.url, socket_timeout=3.0)
+    def keys(self, seconds: float = 1.0) -> redis.Redis:
+        """Return Redis as an operator has it, who waits so long for an answer."""
+        return redis.Redis.from_url(self.redis.url, socket_timeout=seconds)
 
     def admin(self) -> psycopg.Connection:
         """Return PostgreSQL as its superuser has it."""
@@ -140,7 +140,7 @@ class Field:
         for child in self.celery:
             if not child.running:
                 child.start()
-        with self.keys() as keys:
+        with self.keys(HEALTHY_WITHIN) as keys:
             keys.client_unpause()
         wait_for(self.has_database, HEALTHY_WITHIN, "PostgreSQL to answer")
         for web in self.webs:
