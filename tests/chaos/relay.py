@@ -20,7 +20,7 @@ WITHIN = 10.0  # seconds for the loop to do what it is asked
 
 
 class Relay:
-    """Passes on what comes to the socket at `path` to the one at `target`. `harm`: cut, slow or silent, by process id."""
+    """Passes on what comes to the socket at `path` to the one at `target`; `harm`: cut, slow or silent."""
 
     def __init__(self, path: Path, target: Path):
         self.path, self._target = path, target
