@@ -46,6 +46,7 @@ from chat.session import State
 from chat.sessions import Sessions
 from chat.stores import database_pool, redis_pool
 from chat.tail import Tail
+from chat.tallies import Tallies
 from chat.times import wire_time_us
 from chat.transaction import Transaction, run_in_transaction
 from chat.writer import Writer
@@ -86,6 +87,7 @@ class Node:
         self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
         self.positions = Positions(config["DATABASE_URL"], self.tell)
         self.writer.passed = self.positions.passed
+        self.tallies = Tallies(config["DATABASE_URL"], self.redis, config, lambda: self.log.epoch is not None)
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
@@ -129,6 +131,7 @@ class Node:
             self.tail,
             self.opening,
             self.positions,
+            self.tallies,
             self.presence,
             self.dispatch,
             self.pulse,

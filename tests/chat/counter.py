@@ -13,6 +13,7 @@ from chat.frames import Caller, Command
 from chat.messages import Sent
 from chat.positions import Positions
 from chat.sending import Sending
+from chat.tallies import Tallies
 from chat.writer import Writer
 from tests.chat.door import Desk, rest_app
 
@@ -27,7 +28,8 @@ class Counter(Desk):
         self.writer = Writer(url, config, self.tell)
         self.sending = Sending(self.directory, config)
         self.positions = Positions(url, self.tell)
-        loops = self.writer.loops | self.positions.loops
+        self.tallies = Tallies(url, self.redis, config, lambda: True)
+        loops = self.writer.loops | self.positions.loops | self.tallies.loops
         self._greenlets = [gevent.spawn(loop) for loop in loops.values()]
         gevent.sleep(0)  # so that they run: what was never started is not waited for when the positions stop
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, event, text
 import chat
 from chat.config import SETTINGS
 from chat.frames import Caller, Event
+from chat.ids import conversation_wire_id
 from chat.models import Deployment
 from chat.services import groups, members
 from chat.services.groups import Settings
@@ -22,6 +23,7 @@ T = TypeVar("T")
 NUMBERS = count(1)
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 STORED = 0
+UNREAD = "SELECT chat_unread_1(ARRAY[CAST(:user AS bigint)], ARRAY[NULL]::bigint[], NULL, NULL)"
 
 
 class World:
@@ -37,7 +39,7 @@ class World:
         """Make the tables and the writer's functions, where they are not there yet."""
         Deployment.metadata.create_all(engine)
         with engine.begin() as connection:
-            for name in ("writer.sql", "positions.sql"):
+            for name in ("writer.sql", "positions.sql", "tallies.sql"):
                 connection.exec_driver_sql((Path(chat.__file__).parent / name).read_text())
 
     def tell(self, events: list[Event]) -> None:
@@ -141,6 +143,11 @@ class World:
             id=self.number(wire_id),
             seq=seq,
         )
+
+    def unread(self, member: Caller) -> dict[str, Any]:
+        """Return what a member has not read, as the database counts it: {total, conversations: {id: count}}."""
+        ((_, _, total, named),) = orjson.loads(self.rows(UNREAD, user=member.user_id)[0][0])
+        return {"total": total, "conversations": {conversation_wire_id(*row[:3]): row[3] for row in named}}
 
     def number(self, wire_id: str) -> int:
         """Return a conversation's number."""

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from chat.frames import Caller
-from chat.services import conversations, members, messages, sync, unread
+from chat.services import conversations, members, messages, sync
 from chat.transaction import Transaction
-from tests.chat.world import World
+from tests.chat.world import UNREAD, World
 
 ENTRIES = 20_000
 MEMBERS = 2_000
@@ -74,7 +74,7 @@ def test_a_page_looks_at_what_it_shows(crowd: tuple[World, Caller, str], name: s
         "history": lambda tx: messages.page(tx, ann.user_id, group, None, None, 50),
         "older": lambda tx: messages.page(tx, ann.user_id, group, ENTRIES // 2, None, 50),
         "sync": lambda tx: sync.states(tx, ann.user_id, stand),
-        "unread": lambda tx: unread.counts(tx, ann.user_id),
+        "unread": lambda tx: tx.execute(UNREAD, {"user": ann.user_id}),
         "members": lambda tx: members.page(tx, ann.user_id, group, "", 50),
     }[name]
     assert max(looked_at(world, work)) <= most

@@ -1,0 +1,96 @@
+"""The last entries of conversations, encoded: what a list of unread conversations shows of each.
+
+A preview is asked for by the conversation's `change` and the time of its last entry, as the database has just told
+them. Only an entry that says both of itself is taken: from this process's memory, from `conversation:last:{id}` in
+Redis (put there by the Lua call that publishes a message), else from the database. So nothing here can be stale,
+whoever wrote it and however late, and nothing has to be invalidated.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from redis import Redis, RedisError
+
+from chat.blocks import kept_line, line_json
+from chat.times import wire_time_us
+
+__all__ = ["KEY", "Address", "Previews"]
+
+KEY = "conversation:last:"  # and the conversation's number: the last message told of, as its event's data
+MEMORY_BYTES = 33_554_432  # of previews kept by a process: those of 70,000 conversations
+ROOM = 200  # bytes that an entry takes beside its text
+HEAD = 200  # bytes in which an entry tells its place: before anything that a user wrote
+SIGNED = b'"media":{"id":'
+
+
+class Address(NamedTuple):
+    """Which entry is meant: the conversation, its change, the entry's seq and time (microseconds)."""
+
+    conversation: int
+    change: int
+    seq: int
+    at_us: int
+
+
+class Previews:
+    """Finds previews. `trusted`: whether Redis may be asked, for one that is away answers late."""
+
+    def __init__(self, redis: Redis, config: Mapping[str, Any], trusted: Callable[[], bool]):
+        self._redis = redis
+        self._prefix = config["REDIS_PREFIX"] + KEY
+        self._trusted = trusted
+        self._kept: OrderedDict[int, tuple[Address, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, wanted: Iterable[Address], read: Callable[[list[Address]], Iterable[list[Any]]]) -> dict[int, bytes]:
+        """Return the entries that are there, encoded, by conversation.
+
+        `read(addresses)` asks the database for the rows of those that are nowhere else.
+        """
+        asked = {address.conversation: address for address in wanted}
+        found = self._from_memory(asked)
+        found |= self._from_redis([address for number, address in asked.items() if number not in found])
+        missing = [address for number, address in asked.items() if number not in found]
+        for row in read(missing) if missing else ():
+            found[row[0]] = kept_line(row)
+            self._keep(asked[row[0]], found[row[0]])
+        return {number: line_json(line) for number, line in found.items()}
+
+    def _from_memory(self, asked: Mapping[int, Address]) -> dict[int, bytes]:
+        known = ((address, self._kept.get(number)) for number, address in asked.items())
+        return {address.conversation: kept[1] for address, kept in known if kept is not None and kept[0] == address}
+
+    def _from_redis(self, missing: list[Address]) -> dict[int, bytes]:
+        if not missing or not self._trusted():
+            return {}
+        try:
+            values: Any = self._redis.mget([f"{self._prefix}{address.conversation}" for address in missing])
+        except RedisError:
+            return {}  # it is away, which others notice; the database knows it all
+        found = {}
+        for address, raw in zip(missing, values, strict=True):
+            if raw is not None and _is_at(raw, address):
+                found[address.conversation] = raw
+                self._keep(address, raw)
+        return found
+
+    def _keep(self, address: Address, line: bytes) -> None:
+        before = self._kept.pop(address.conversation, None)
+        if before is not None:
+            self._bytes -= len(before[1]) + ROOM
+        self._kept[address.conversation] = (address, line)
+        self._bytes += len(line) + ROOM
+        while self._bytes > MEMORY_BYTES:
+            _, (_, forgotten) = self._kept.popitem(last=False)
+            self._bytes -= len(forgotten) + ROOM
+
+
+def _is_at(raw: bytes, address: Address) -> bool:
+    """Tell whether an encoded entry is the one of this address; its time tells the lives of a restored database apart.
+
+    One with media is not taken: the signature of its addresses may be days old.
+    """
+    place = b'"seq":%d,"change":%d,' % (address.seq, address.change)
+    time = b'"createdAt":"%b"' % wire_time_us(address.at_us).encode()
+    return place in raw[:HEAD] and time in raw and SIGNED not in raw
