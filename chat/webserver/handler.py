@@ -20,10 +20,11 @@ from chat.webserver.head import HEAD_BYTES, LINE_BYTES, BadRequestError, Request
 if TYPE_CHECKING:
     from chat.webserver.worker import Server
 
-__all__ = ["Handler"]
+__all__ = ["LAST_SECONDS", "Handler"]
 
 FIRST_SECONDS = 20.0  # until the first byte of a connection: browsers open some in advance
 IDLE_SECONDS = 75.0  # between two requests: above the 60 s for which common proxies keep a connection to us
+LAST_SECONDS = 0.5  # the same while the server stops: what is on its way still gets its answer
 HEAD_SECONDS = 10.0  # for a whole head, from its first byte on, however it trickles
 STALL_SECONDS = 30.0  # in which a body or an answer must move by a byte at least
 DISCARD_BYTES = 65_536  # of a body that nobody read: more is cheaper to leave unread, closing the connection
@@ -110,7 +111,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         return data.removeprefix(b"\r\n")
 
     def _await_bytes(self) -> bytes:
-        self.socket.settimeout(self._wait)
+        self.socket.settimeout(LAST_SECONDS if self.server.draining else self._wait)
         self.server.idle.add(self)
         try:
             return self.rfile.peek()  # type: ignore[no-any-return]

@@ -119,7 +119,10 @@ class Nginx(Proxy):
             ("listen [::]:80;", f"listen 127.0.0.1:{self._unused[1]};"),
             (f"{place}/fullchain.pem", str(self.certificate.certificate)),
             (f"{place}/privkey.pem", str(self.certificate.key)),
-            ("server 127.0.0.1:5000;", "\n    ".join(f"server 127.0.0.1:{port};" for port in self._servers)),
+            (
+                "server 127.0.0.1:5000 fail",
+                " fail_timeout=1s;\n    ".join(f"server 127.0.0.1:{port}" for port in self._servers) + " fail",
+            ),
         ]
         (self.folder / "chat.conf").write_text(self._example("nginx.conf", changes))
         user = "user root;" if os.geteuid() == 0 else ""

@@ -121,7 +121,9 @@ ROUTES = {f"/{view.__name__}": view for view in (*VIEWS, detach, detach_by_hand,
 
 
 class App:
-    """The WSGI callable; `extensions` is where the web server looks for a node to drain."""
+    """The WSGI callable; `extensions` is where the web server looks for a node to await and to drain."""
+
+    generation = "known"
 
     def __init__(self) -> None:
         self.extensions = {"chat.node": self}
