@@ -12,7 +12,7 @@ import orjson
 from chat.entries import entry_json
 from chat.media_address import MEDIA
 
-__all__ = ["BLOCK", "Block", "block_of", "kept_line", "line_json"]
+__all__ = ["BLOCK", "ROW", "Block", "block_of", "kept_line", "line_json"]
 
 BLOCK = 64  # entries: a screen or two, some 30 kB; more would be read and sent for a page of 50 than it shows
 FORMAT = b"1"  # of a block's text; another version of the server leaves what it does not know alone

@@ -2,22 +2,32 @@
 
 A preview is asked for by the conversation's `change` and the time of its last entry, as the database has just told
 them. Only an entry that says both of itself is taken: from this process's memory, from `conversation:last:{id}` in
-Redis (put there by the Lua call that publishes a message), else from the database. So nothing here can be stale,
-whoever wrote it and however late, and nothing has to be invalidated.
+Redis or the conversation's log there, else from the database. So nothing here can be stale, whoever wrote it and however
+late, and nothing has to be invalidated.
+
+`conversation:last:{id}` is written by the first who asks for it. Written with each message, in the Lua call that
+publishes it, it cost a fifth of Redis's work for a message (8.3 instead of 6.9 µs; as a part of what is written anyway
+9.1), and most messages are read by everybody before anybody asks what is unread.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from redis import Redis, RedisError
 
-from chat.blocks import kept_line, line_json
+from chat.blocks import ROW, kept_line, line_json
+from chat.frames import CONVERSATION
+from chat.publishing import log_name
 from chat.times import wire_time_us
 
-__all__ = ["KEY", "Address", "Previews"]
+__all__ = ["KEY", "KEY_SECONDS", "Address", "Previews"]
 
-KEY = "conversation:last:"  # and the conversation's number: the last message told of, as its event's data
+logger = logging.getLogger(__name__)
+KEY = "conversation:last:"  # and the conversation's number: its last entry as it goes out
+KEY_SECONDS = 604_800  # of its life
+LENT_BYTES = 2_048  # of an entry that is left in Redis: longer ones are few, and cost as much there as they save
 MEMORY_BYTES = 33_554_432  # of previews kept by a process: those of 70,000 conversations
 ROOM = 200  # bytes that an entry takes beside its text
 HEAD = 200  # bytes in which an entry tells its place: before anything that a user wrote
@@ -38,7 +48,7 @@ class Previews:
 
     def __init__(self, redis: Redis, config: Mapping[str, Any], trusted: Callable[[], bool]):
         self._redis = redis
-        self._prefix = config["REDIS_PREFIX"] + KEY
+        self._prefix = config["REDIS_PREFIX"]
         self._trusted = trusted
         self._kept: OrderedDict[int, tuple[Address, bytes]] = OrderedDict()
         self._bytes = 0
@@ -52,9 +62,11 @@ class Previews:
         found = self._from_memory(asked)
         found |= self._from_redis([address for number, address in asked.items() if number not in found])
         missing = [address for number, address in asked.items() if number not in found]
-        for row in read(missing) if missing else ():
-            found[row[0]] = kept_line(row)
-            self._keep(asked[row[0]], found[row[0]])
+        fresh = {row[0]: kept_line(row) for row in (read(missing) if missing else ())}
+        for number, line in fresh.items():
+            self._keep(asked[number], line)
+        self._lend(fresh)
+        found |= fresh
         return {number: line_json(line) for number, line in found.items()}
 
     def _from_memory(self, asked: Mapping[int, Address]) -> dict[int, bytes]:
@@ -64,16 +76,34 @@ class Previews:
     def _from_redis(self, missing: list[Address]) -> dict[int, bytes]:
         if not missing or not self._trusted():
             return {}
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.mget([f"{self._prefix}{KEY}{address.conversation}" for address in missing])
+        for address in missing:
+            pipeline.xrevrange(f"{self._prefix}{log_name(CONVERSATION, address.conversation)}", count=1)
         try:
-            values: Any = self._redis.mget([f"{self._prefix}{address.conversation}" for address in missing])
+            kept, *logs = pipeline.execute()
         except RedisError:
             return {}  # it is away, which others notice; the database knows it all
-        found = {}
-        for address, raw in zip(missing, values, strict=True):
-            if raw is not None and _is_at(raw, address):
-                found[address.conversation] = raw
-                self._keep(address, raw)
+        found: dict[int, bytes] = {}
+        for address, raw, log in zip(missing, kept, logs, strict=True):
+            for said in (raw or b"", *(fields.get(b"d", b"") for _, fields in log)):
+                if _is_at(said, address):
+                    found[address.conversation] = said
+                    self._keep(address, said)
         return found
+
+    def _lend(self, lines: Mapping[int, bytes]) -> None:
+        """Leave entries in Redis for the other processes."""
+        plain = {number: line for number, line in lines.items() if not line.startswith(ROW) and len(line) <= LENT_BYTES}
+        if not plain or not self._trusted():
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for number, line in plain.items():
+            pipeline.set(f"{self._prefix}{KEY}{number}", line, ex=KEY_SECONDS)
+        try:
+            pipeline.execute()
+        except RedisError as error:
+            logger.info("Redis did not take %d last entries: %s", len(plain), error)
 
     def _keep(self, address: Address, line: bytes) -> None:
         before = self._kept.pop(address.conversation, None)

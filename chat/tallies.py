@@ -3,7 +3,7 @@
 Unread is always what the database says, because it is asked by every answer, and only after the question came: a read
 sees its client's own writes, at whatever worker they were made, and no lost event, late publisher or wiped Redis can
 make a count wrong. What is kept, here and as `user:unread:{userId}` in Redis, only saves work. A tally carries the
-stamp of all that it was counted from; the database compares it with what holds now, and counts anew where they differ. So
+stamp of all that it was counted from; the database compares it with what holds now, and counts anew if they differ. So
 one that is old, lost, or another process's costs time and never the truth. A stamp has 64 bits: two states of a user's
 conversations share one by chance in 1 of 2**64 cases.
 """

@@ -66,6 +66,27 @@ def test_what_was_published_is_taken_from_redis(finder: Finder, store: redis.Red
     assert finder.asked == 0
 
 
+def test_what_was_just_published_is_taken_from_the_log(finder: Finder, store: redis.Redis, request: Any) -> None:
+    said = previews_module.line_json(previews_module.kept_line(row()))
+    store.xadd(f"{request.node.name}:log:c:7", {"p": "0", "h": "[]", "d": said})
+    assert finder.find(Address(7, 9, 4, AT_US))[7]["content"] == "hi"
+    assert finder.asked == 0
+
+
+def test_what_the_database_told_is_left_for_the_others(finder: Finder, store: redis.Redis, request: Any) -> None:
+    finder.find(Address(7, 9, 4, AT_US))
+    other = Finder(store, f"{request.node.name}:")
+    assert other.find(Address(7, 9, 4, AT_US)) == finder.find(Address(7, 9, 4, AT_US))
+    assert other.asked == 0
+    assert 0 < store.ttl(f"{request.node.name}:{KEY}7") <= previews_module.KEY_SECONDS
+
+
+def test_a_long_one_is_not_left_in_redis(finder: Finder, store: redis.Redis, request: Any) -> None:
+    finder.held = row(content="x" * 3_000)
+    assert len(finder.find(Address(7, 9, 4, AT_US))[7]["content"]) == 3_000
+    assert store.get(f"{request.node.name}:{KEY}7") is None
+
+
 @pytest.mark.parametrize(
     "address",
     [Address(7, 8, 4, AT_US), Address(7, 10, 4, AT_US), Address(7, 9, 3, AT_US), Address(7, 9, 4, AT_US + 1)],
