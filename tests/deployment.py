@@ -32,11 +32,15 @@ class Web:
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
+        self.launch()
+        wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")
+
+    def launch(self) -> None:
+        """Start without waiting."""
         environ = {**self._environ, "PORT": str(self.port), "HOST": "127.0.0.1"}
         command = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver/settings.py", "wsgi:app"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
-        wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")
 
     def is_ready(self) -> bool:
         """Tell whether it takes requests."""

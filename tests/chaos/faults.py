@@ -20,7 +20,6 @@ __all__ = ["FAULTS", "strike"]
 T = TypeVar("T")
 Mend = Callable[[], None]
 Strike = Callable[[Field, Fault, Sequence[Client]], Mend | None]
-LONGEST_PAUSE = 60.0  # seconds; it is unpaused long before
 ACTIVE = """SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'chat%' AND backend_type = 'client backend'
 ORDER BY state <> 'active', application_name <> 'chat writer', pid"""
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chat writer'"
@@ -78,8 +77,8 @@ def _stop_web(field: Field, fault: Fault, sig: int) -> Mend:
     web.stop(sig)
 
     def start() -> None:
-        if web.process is None and field.has_database():
-            web.start()
+        if web.process is None:
+            web.launch()
 
     return start
 
@@ -169,22 +168,20 @@ def end_subscriptions(field: Field, fault: Fault, devices: Sequence[Client]) -> 
         keys.client_kill_filter(_type="pubsub")
 
 
+def _pause(field: Field, fault: Fault, everything: bool) -> None:
+    # For exactly as long: the longest of several pauses holds for the strictest, and nobody can end that one.
+    with field.keys() as keys:
+        keys.client_pause(int(fault.lasting * 1_000), all=everything)
+
+
 def pause_redis(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
-    """It answers nobody, not even who would end that."""
-    with field.keys() as keys:
-        keys.client_pause(int(fault.lasting * 1_000), all=True)
+    """It answers nobody."""
+    _pause(field, fault, everything=True)
 
 
-def pause_writes(field: Field, fault: Fault, devices: Sequence[Client]) -> Mend:
+def pause_writes(field: Field, fault: Fault, devices: Sequence[Client]) -> None:
     """It answers nobody who writes."""
-    with field.keys() as keys:
-        keys.client_pause(int(LONGEST_PAUSE * 1_000), all=False)
-
-    def unpause() -> None:
-        with field.keys() as keys:
-            keys.client_unpause()
-
-    return unpause
+    _pause(field, fault, everything=False)
 
 
 # PostgreSQL.

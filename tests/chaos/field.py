@@ -141,11 +141,11 @@ class Field:
             if not child.running:
                 child.start()
         with self.keys(HEALTHY_WITHIN) as keys:
-            keys.client_unpause()
+            keys.client_unpause()  # answered when the last pause of everything is over
         wait_for(self.has_database, HEALTHY_WITHIN, "PostgreSQL to answer")
         for web in self.webs:
             if web.process is None:
-                web.start()
+                web.launch()
         wait_for(self.is_well, HEALTHY_WITHIN, f"the workers to be ready, see {self.folder}")
 
     def has_database(self) -> bool:

@@ -27,11 +27,16 @@ class Relay:
         self.harm: dict[int, str] = {}
         self._changed = asyncio.Event()
         self._lines: dict[Any, int] = {}  # tasks, by whose line they are
+        self._server: asyncio.Server
 
     async def serve(self) -> None:
         """Begin to listen."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.start_unix_server(self._take, str(self.path))
+        self._server = await asyncio.start_unix_server(self._take, str(self.path))
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.close()
 
     async def hurt(self, pid: int, how: str) -> None:
         """Harm the lines of a process from now on."""
@@ -82,6 +87,7 @@ class Relays:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._relays: list[Relay] = []
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -89,6 +95,7 @@ class Relays:
         """Return a relay that listens."""
         relay = Relay(path, target)
         self.run(relay.serve())
+        self._relays.append(relay)
         return relay
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -103,6 +110,8 @@ class Relays:
         self._loop.close()
 
     async def _end(self) -> None:
+        for relay in self._relays:
+            relay.close()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
             task.cancel()

@@ -105,7 +105,8 @@ class _Run:
             if not mends or (todo and todo[0][0] <= mends[0][0]):
                 at, fault = todo.pop(0)
                 self._wait(at)
-                mends.append((at + fault.lasting, fault.kind, strike(fault, self.field, self.devices)))
+                mend = strike(fault, self.field, self.devices)
+                mends.append((self.story.seconds() + fault.lasting, fault.kind, mend))
                 mends.sort(key=lambda mend: mend[0])
             else:
                 at, kind, mend = mends.pop(0)
