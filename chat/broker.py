@@ -16,14 +16,13 @@ from typing import Any
 import gevent
 from redis import RedisError
 
-from chat.frames import Event
+from chat.frames import FORMAT, Event
 from chat.publishing import own_channel
 from chat.redis_line import RedisLine
 
 __all__ = ["LOOK", "Batch", "Broker"]
 
 logger = logging.getLogger(__name__)
-FORMAT = "1"  # of the first line; another version's batches are left to the tail
 LOOK = 1.0  # seconds after which a line that was silent gives up hearing: time for a look at the clock
 PING_EVERY = 2.0  # seconds of silence after which the subscription is tried
 DEAD_AFTER = 6.0  # seconds of silence after which it is made anew
@@ -38,7 +37,7 @@ class Batch:
     def __init__(self, payload: bytes):
         first, *self.lines = payload.split(b"\n")
         version, epoch, process_id, number, before, count = first.decode().split(" ")
-        if version != FORMAT:
+        if version != str(FORMAT):  # another version's batches are left to the tail
             raise ValueError(f"format {version}")
         self.epoch, self.process_id = epoch, process_id
         self.number, self.before, self.count = int(number), int(before), int(count)
@@ -62,7 +61,7 @@ class Broker:
     """Hears every batch, over a `line()`. `heard(batch)` must not wait.
 
     `connected` and `lost` are told of the subscription's state. `posted(data)` is given what comes on the process's own
-    channel.
+    channel. `unread()`: a batch came in the format of another version of the server, and was left to the tail.
     """
 
     def __init__(
@@ -74,11 +73,12 @@ class Broker:
         lost: Callable[[], None],
         process_id: str,
         posted: Callable[[bytes], None],
+        unread: Callable[[], None],
     ):
         self._line = line
         self._channel = prefix + "events"
         self._own = own_channel(prefix, process_id).encode()
-        self._posted = posted
+        self._posted, self._unread = posted, unread
         self._heard, self._connected, self._lost = heard, connected, lost
         self.subscribed = False
         self.loops = {"broker": self._run}
@@ -119,6 +119,7 @@ class Broker:
                     self._heard(Batch(data))
             except ValueError as error:
                 logger.warning("A batch of an unknown kind was left to the tail: %s", error)
+                self._unread()
         elif kind == b"subscribe" and channel != self._own:  # of the two the last
             self._connected()
             self.subscribed = True

@@ -56,6 +56,7 @@ class Bus:
             log.doubt,
             process_id,
             posted,
+            self._unread,
         )
         self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
 
@@ -96,6 +97,12 @@ class Bus:
         same = self._log.epoch == self._epoch
         self._epoch, self._since = self._log.epoch, time.monotonic()
         self._watermark.reset(n, (stood if same else 0) if self._hub.sessions else None)
+        self._tail.look_soon()
+
+    def _unread(self) -> None:
+        """Stand where we stand until the tail has found what another version of the server said."""
+        self._watermark.missed(self._hub)
+        self._since = time.monotonic()
         self._tail.look_soon()
 
     def _mend(self) -> None:

@@ -110,10 +110,12 @@ class Log:
             if not found or int(found[0]) > after or int(found[1]) < change:
                 unsure.append(name)
                 continue
-            for entry_id, fields in found[2]:
-                event = Event.read(fields[3], fields[5])
-                event.n = int(entry_id.split(b"-")[0])
-                events.append(event)
+            try:
+                said = [_entry(entry) for entry in found[2]]
+            except ValueError:  # by another version of the server
+                unsure.append(name)
+            else:
+                events += said
         events.sort(key=lambda event: event.n)
         return LogRead(f"{epoch.decode()}-{(self.epoch or '-').split('-')[1]}", n, events, unsure)
 
@@ -154,3 +156,11 @@ class Log:
         elif not self.epoch.startswith(epoch):
             # Another process began it, and these events are in it.
             self.epoch = f"{epoch}-{self.epoch.split('-')[1]}"
+
+
+def _entry(entry: tuple[bytes, list[bytes]]) -> Event:
+    """Return the event of a log's entry. Raises ValueError for another format."""
+    number, fields = entry
+    event = Event.read(fields[3], fields[5])
+    event.n = int(number.split(b"-")[0])
+    return event

@@ -46,6 +46,7 @@ class Radio:
         self.redis = Redis.from_url(url)
         self.prefix = f"t{secrets.token_hex(4)}:"
         self.said: list[Any] = []
+        self.unread: list[int] = []
         self.deaf = False
         self.refuse = 0
         self.pings = 0
@@ -57,6 +58,7 @@ class Radio:
             lambda: self.said.append("lost"),
             "me",
             self._post,
+            lambda: self.unread.append(len(self.said)),
         )
         self.loop = gevent.spawn(self.broker.loops["broker"])
 
@@ -126,6 +128,7 @@ def test_a_batch_of_another_kind_is_left_to_the_tail(radio: Radio, payload: byte
     radio.publish(payload)
     radio.publish(packed(7))
     assert radio.wait(2)[1].number == 7
+    assert radio.unread == [1]
 
 
 def test_what_is_for_this_process_alone_comes_on_its_own_channel(radio: Radio) -> None:

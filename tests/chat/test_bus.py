@@ -1,5 +1,7 @@
 """What a process tells and hears: its own events numbered, others' delivered, and no number claimed too soon."""
 
+import time
+
 import gevent
 import pytest
 from redis import RedisError
@@ -55,6 +57,20 @@ def parts() -> Parts:
 
 def bus_of(parts: Parts, process_id: str = "other") -> Bus:
     return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, parts.ended.extend, print)  # type: ignore[arg-type]
+
+
+def test_what_another_version_said_is_looked_for_and_no_number_beyond_it_is_claimed_until_it_is_found(
+    parts: Parts,
+) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    looks = parts.looks
+    bus._unread()
+    bus._heard(Batch(packed(1, message(1), before=105)))
+    assert parts.looks == looks + 1
+    assert bus.n() == 100
+    parts.began = time.monotonic()
+    assert bus.n() == 106
 
 
 def test_what_is_published_counts_as_told_unless_redis_is_away(parts: Parts) -> None:

@@ -8,6 +8,7 @@ import gevent
 import pytest
 from redis import Redis, RedisError
 
+from chat import frames
 from chat import log as log_module
 from chat.broker import Batch
 from chat.frames import CONVERSATION, USER, Event
@@ -294,3 +295,16 @@ def test_a_long_queue_goes_out_in_calls_of_bounded_length_and_in_order(
     batches = [press.publish(*(message(change) for change in range(1, 26))), press.heard(), press.heard()]
     assert [len(batch.events()) for batch in batches] == [10, 10, 5]
     assert [event.change for batch in batches for event in batch.events()] == list(range(1, 26))
+
+
+def test_a_log_with_an_entry_of_another_version_cannot_tell(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, other = (log_name(CONVERSATION, number) for number in (7, 8))
+    press.publish(
+        Event.of("message", {}, CONVERSATION, 7, change=1), Event.of("message", {}, CONVERSATION, 8, change=1)
+    )
+    monkeypatch.setattr(frames, "FORMAT", frames.FORMAT + 1)
+    press.publish(Event.of("message", {}, CONVERSATION, 7, change=2))
+    monkeypatch.undo()
+    found = press.read(room, other)
+    assert found.unsure == [room]
+    assert [event.target for event in found.events] == [8]
