@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import gevent
 from gevent.event import AsyncResult
@@ -29,8 +29,7 @@ ANSWER_SECONDS = 1.5  # for the worker, which takes some milliseconds
 EXPIRES = 30  # seconds after which the worker need not begin: far beyond what two clocks may differ by
 GATHER = 0.02  # seconds between two tasks: at most 50 a second, 3 % of this process
 A_TASK = 20  # batches of one task: 1,000 messages, some 50 ms of the worker
-AWAY = 5.0  # seconds for which a worker that did not answer is not asked, the first time; each further time twice that
-LONGEST_AWAY = 60.0
+AWAY = 10.0  # seconds for which a broker or worker that did not do its part is not asked
 AGAIN = 0.2  # seconds until a database that could not be asked is asked again
 
 logger = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ class Offline:
         self._wake = Signal()
         self._numbers = count(1)
         self._away_until = 0.0
-        self._pause = AWAY
         self.built: Counter[str] = Counter(worker=0, here=0)
         self.loops: dict[str, Callable[[], None]] = {"offline batches": self._run}
 
@@ -82,15 +80,12 @@ class Offline:
         self._queue.append((tag, session.caller.user_id, parcel))
         self._wake.set()
         try:
-            event: Event | None = answer.get(timeout=ANSWER_SECONDS)
+            return cast("Event | None", answer.get(timeout=ANSWER_SECONDS))
         except gevent.Timeout:
             self._leave_alone("did not answer in time")
             return None
         finally:
             del self._awaited[tag]
-        if event is not None:
-            self._pause = AWAY
-        return event
 
     def _run(self) -> None:
         while True:
@@ -113,6 +108,5 @@ class Offline:
     def _leave_alone(self, why: str) -> None:
         now = time.monotonic()
         if now >= self._away_until:
-            logger.warning("Celery's worker %s: offline batches are built here for %.0f s", why, self._pause)
-            self._away_until = now + self._pause
-            self._pause = min(self._pause * 2, LONGEST_AWAY)
+            logger.warning("Celery's worker %s: offline batches are built here for %.0f s", why, AWAY)
+            self._away_until = now + AWAY

@@ -5,21 +5,21 @@ one process, after a look at the database: the user may not want to be seen. Who
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event as Signal
 from redis import Redis
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from chat.directory import Directory
-from chat.frames import WATCHERS, Event
+from chat.frames import Event
 from chat.lease_notes import Lengths, State, Turn, oldest
 from chat.leases import Leases
-from chat.times import wire_time_us
+from chat.turns import events_of, note_seen, who
 
 __all__ = ["Presence"]
 
@@ -113,12 +113,13 @@ class Presence:
     def _tell_oldest(self) -> None:
         turns = oldest(self._turns, AT_ONCE)
         try:
-            rows = self._execute(WHO, names=list(turns))
+            with self._engine.begin() as connection:
+                rows = who(connection, turns)
         except SQLAlchemyError:
             for user, turn in turns.items():
                 self._turns.setdefault(user, turn)
             raise
-        self._tell([event for row in rows for event in _events(row, turns[row.public_id])])
+        self._tell(events_of(rows, turns))
         self._leases.told(turns.values())
         self._seen.update((row.id, turns[row.public_id].seen_us) for row in rows if not turns[row.public_id].online)
         if self._seen:
@@ -127,29 +128,9 @@ class Presence:
     def _note_oldest(self) -> None:
         seen = {user_id: self._seen.pop(user_id) for user_id in sorted(self._seen)[:AT_ONCE]}
         try:
-            self._execute(SEEN, users=list(seen), times=list(seen.values()))
+            with self._engine.begin() as connection:
+                note_seen(connection, seen)
         except SQLAlchemyError:
             for user_id, moment in seen.items():
                 self._seen.setdefault(user_id, moment)
             raise
-
-    def _execute(self, statement: str, **values: Any) -> Sequence[Row[Any]]:
-        with self._engine.begin() as connection:
-            result = connection.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
-
-
-def _events(row: Row[Any], turn: Turn) -> list[Event]:
-    if not row.shows_presence and not turn.again:
-        return []
-    online = turn.online and row.shows_presence
-    seen = wire_time_us(turn.seen_us) if row.shows_presence and not online else None
-    data = {"userId": turn.user, "online": online, "lastSeenAt": seen, "number": turn.number}
-    return [Event.of("presence", data, WATCHERS, row.id, logged=False)]
-
-
-WHO = "SELECT id, public_id, shows_presence FROM users WHERE public_id = ANY (CAST(:names AS text[]))"
-SEEN = """
-UPDATE users u SET last_seen_at = greatest(u.last_seen_at, timestamptz 'epoch' + s.us * interval '1 microsecond')
-FROM unnest(CAST(:users AS bigint[]), CAST(:times AS bigint[])) AS s (id, us) WHERE u.id = s.id
-"""

@@ -24,7 +24,8 @@ from celery.platforms import SecurityWarning
 import tasks
 from chat import config
 from chat.launcher.child import tie_to_parent
-from tasks import stores
+from chat.media_address import sign_with
+from tasks import record, stores
 from tasks.queue import TASK_SECONDS, connect
 
 __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
@@ -32,7 +33,7 @@ __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
 HEARTBEAT_KEY = "celery:heartbeat"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
-NO_DUTIES = {__name__, "tasks.queue", "tasks.stores"}
+NO_DUTIES = {__name__, "tasks.queue", "tasks.record", "tasks.stores"}
 
 
 def _worker(settings: Mapping[str, Any]) -> Celery:
@@ -77,7 +78,9 @@ def _schedule(duties: Iterable[ModuleType]) -> dict[str, Any]:
 # A container's only user is often root. What could hurt then is a pickle from the queue, and only JSON is taken.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 _settings = config.load()
+sign_with(_settings)  # whoever encodes a message signs the addresses of its media
 celery = _worker(_settings)
+record.watch()
 
 
 @celery.task(name="tasks.worker.heartbeat")  # type: ignore[untyped-decorator]

@@ -126,19 +126,6 @@ def test_a_worker_that_does_not_answer_delays_one_round(offline: Offline, broker
     assert offline.built == {"worker": 0, "here": 4}
 
 
-def test_each_time_that_it_does_not_answer_it_is_left_alone_for_longer(offline: Offline, broker: Broker) -> None:
-    broker.takes = False
-    pauses = []
-    for _ in range(6):
-        offline._away_until = 0.0
-        pauses.append(offline._pause)
-        offline.build(returning(), PARCEL)
-    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
-    offline._away_until, broker.takes = 0.0, True
-    offline.build(returning(), PARCEL)
-    assert offline._pause == 5.0
-
-
 def test_a_batch_that_comes_too_late_is_dropped(offline: Offline, broker: Broker) -> None:
     broker.answers = broker.nothing
     offline.build(returning(), PARCEL)

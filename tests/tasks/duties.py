@@ -6,6 +6,7 @@ import time
 
 import redis
 from celery import shared_task
+from sqlalchemy.exc import OperationalError
 
 
 def say(word: str) -> None:
@@ -23,3 +24,13 @@ def linger(seconds: float) -> None:
     say("begun")
     time.sleep(seconds)
     say("ended")
+
+
+@shared_task(name="duties.stumble")
+def stumble() -> None:
+    raise OperationalError("SELECT 1", {}, Exception("the database is away"))
+
+
+@shared_task(name="duties.fall")
+def fall() -> None:
+    raise ValueError("a mistake of ours")
