@@ -100,14 +100,8 @@ class Node:
             partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"]),
             self.sessions.end,
         )
-        self.pulse = Pulse(
-            self.hub,
-            config["PING_SECONDS"],
-            config["IDLE_HOURS"],
-            self.sessions.end,
-            self.presence.alive,
-            self.cursor_event,
-        )
+        pings, idle = config["PING_SECONDS"], config["IDLE_HOURS"]
+        self.pulse = Pulse(self.hub, pings, idle, self.sessions.end, self.presence.alive, self.cursor_event)
         self.bus = Bus(
             self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended, self.sessions.posted
         )
