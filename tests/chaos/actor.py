@@ -98,7 +98,7 @@ class Actor:
         if act.place[0] == "g":
             return self.scene.groups[int(act.place[1:])]
         peers = {self.device.person.id, self.scene.people[int(act.place[1:])].id}
-        for (where, _), entry in list(self.device.entries.items()):
+        for (where, _), entry in self.device.entries.copy().items():
             if where[0] == "p" and entry["senderId"] in peers:
                 return where
         return ""

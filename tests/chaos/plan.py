@@ -133,7 +133,8 @@ def make_plan(seed: int, seconds: float = SECONDS, shape: Shape | None = None) -
     rooms = tuple(_room(chance, people) for _ in range(chance.randint(1, 3)))
     seats = tuple(_seat(chance, person, shape) for person in range(people) for _ in range(chance.choice((1, 1, 2, 3))))
     acts = [act for number in range(len(seats)) for act in _acts(chance, number, seats, rooms, people, seconds, shape)]
-    return Plan(seed, shape, seconds, people, rooms, seats, tuple(sorted(acts)), _faults(chance, seconds))
+    faults = _faults(random.Random(f"faults {seed}"), seconds)  # the same ones, however much is said meanwhile
+    return Plan(seed, shape, seconds, people, rooms, seats, tuple(sorted(acts)), faults)
 
 
 def told(plan: Plan) -> str:
