@@ -1,4 +1,4 @@
-"""Some random runs for every change: plans that together break everything once. More of them: `python -m tests.chaos`."""
+"""Some random runs for every change: plans that together break everything. More of them: `python -m tests.chaos`."""
 
 from collections.abc import Iterator
 from pathlib import Path
