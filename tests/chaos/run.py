@@ -4,6 +4,7 @@ import time
 import traceback
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from tests.chaos.actor import Actor, Device, Scene, finish
 from tests.chaos.faults import strike
 from tests.chaos.field import Field, Story
 from tests.chaos.plan import Plan, told
-from tests.chaos.verdict import judge
+from tests.chaos.verdict import asked, judge
 from tests.clients.crowd import Crowd
 from tests.ledger import Ledger
 
@@ -87,10 +88,10 @@ class _Run:
         scene = Scene(people, groups, crowd.urls, self.story)
         for number, seat in enumerate(plan.seats):
             urls = [*crowd.urls[seat.web :], *crowd.urls[: seat.web]]
-            device = Device(self.story, f"d{number}", people[seat.person], seat.carrier, urls)
+            device = asked(partial(Device, self.story, f"d{number}", people[seat.person], seat.carrier, urls))
             crowd.devices.append(device)
             self.devices.append(device)
-            device.refresh()
+            asked(device.refresh)
             acts = [act for act in plan.acts if act.seat == number]
             self.actors.append(Actor(device, acts, scene))
         self.story.begin()

@@ -11,7 +11,7 @@ from tests.clients.crowd import HEALED, Crowd
 from tests.clients.person import Lost, Person, Refused
 from tests.ledger import Ledger
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "asked", "judge"]
 
 LOOK = 0.1  # seconds between two looks at who lacks what
 NEVER = 40.0  # seconds after which what is late counts as lost
