@@ -26,13 +26,14 @@ class Verdict(NamedTuple):
 
 
 def judge(crowd: Crowd, story: Story) -> Verdict:
-    """Compare, when nobody lacks anything any more; who does after ten seconds, is told of, and waited for longer."""
+    """Compare, once nobody lacks anything or counts as offline; who does after ten seconds is told, and waited for."""
     begun = time.monotonic()
     late: list[str] = []
     while True:
         ledger, witnesses = stand(crowd)
         lacking = [violation.text for witness in witnesses for violation in missed(ledger, witness)]
         lacking += [f"{device.person.id} on {device.carrier} is away" for device in crowd.devices if not device.online]
+        lacking += absent(crowd)
         settled = time.monotonic() - begun
         if not lacking or settled > NEVER:
             break
@@ -44,6 +45,16 @@ def judge(crowd: Crowd, story: Story) -> Verdict:
     for person in crowd.people:
         wrong += [*unread_of(crowd, person), *histories_of(crowd.ledger(), person)]
     return Verdict([*late, *wrong], settled, ledger)
+
+
+def absent(crowd: Crowd) -> list[str]:
+    """Return who counts as offline: everybody has a device that is there."""
+    ids = ",".join(person.id for person in crowd.people)
+    found = []
+    for url in crowd.urls:
+        told = asked(lambda url=url: crowd.people[0].call("GET", "/presence", {"ids": ids}, url=url))  # type: ignore[misc]
+        found += [f"{row['userId']} counts as offline at {url}" for row in told["presence"] if not row["online"]]
+    return found
 
 
 def stand(crowd: Crowd) -> tuple[Ledger, list[Witness]]:
