@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Event
-from chat.messages import Sent, message_json
+from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost, Refused, Statement
 
@@ -228,18 +228,7 @@ class Writer:
         private = not message.group
         if private:
             self._learn((message.low, message.high), number)
-        data = message_json(
-            message.wire_id,
-            number,
-            seq,
-            change,
-            message.sender,
-            message.local_id,
-            message.type,
-            message.content,
-            message.body,
-            stamp,
-        )
+        data = message.json(number, seq, change, stamp)
         self._answer(message, Sent(data, known=False))
         members = tuple({message.low, message.high}) if private else ()
         return Event(
@@ -259,21 +248,7 @@ class Writer:
         _, _, number, seq, change, stamp, _, digest, _ = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
-        return Sent(
-            message_json(
-                message.wire_id,
-                number,
-                seq,
-                change,
-                message.sender,
-                message.local_id,
-                message.type,
-                message.content,
-                message.body,
-                stamp,
-            ),
-            known=True,
-        )
+        return Sent(message.json(number, seq, change, stamp), known=True)
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""
