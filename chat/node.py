@@ -46,12 +46,14 @@ from chat.stores import database_pool, redis_pool
 from chat.tail import Tail
 from chat.times import wire_time_us
 from chat.transaction import Transaction, run_in_transaction
+from chat.watchers import watch_event
 from chat.writer import Writer
 
 __all__ = ["Node"]
 
 logger = logging.getLogger(__name__)
 KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
+HEARD_SECONDS = 1.0  # an event may take to every process; longer, and Redis is as good as away
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
 TOLD_LIMITS = {
     "contentCharacters": "CONTENT_CHARACTERS",
@@ -119,19 +121,9 @@ class Node:
         if self._greenlets:
             return
         parts = (
-            self.writer,
-            self.log,
-            self.tail,
-            self.opening,
-            self.positions,
-            self.presence,
-            self.dispatch,
-            self.pulse,
-            self.bus,
-            self.departures,
-            self.sessions,
-            self.metrics,
-        )
+            self.writer, self.log, self.tail, self.opening, self.positions, self.presence, self.dispatch, self.pulse,
+            self.bus, self.departures, self.sessions, self.metrics,
+        )  # fmt: skip
         loops = {"generation": self._learn_generation}
         for part in parts:
             loops |= part.loops
@@ -229,6 +221,20 @@ class Node:
         ):
             return None
         return audience.seq or None
+
+    def watch(self, caller: Caller, watched: Iterable[int]) -> None:
+        """Make the caller's session a watcher of these users, wherever it is. It hears all that is told from now on.
+
+        Processes hear the same events in the same order: our own having come back, it stands before what is to come.
+        """
+        event = watch_event(caller, watched)
+        if event.origin in self.hub.sessions:
+            self.hub.offer(event)
+            return
+        self.tell([event])
+        end = time.monotonic() + HEARD_SECONDS
+        while not event.n and self.log.epoch and time.monotonic() < end:
+            gevent.sleep(0.002)
 
     def _flood(self, caller: Caller) -> float:
         return self._floods.take(caller.user_id, 1.0, time.monotonic())

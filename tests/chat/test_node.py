@@ -133,6 +133,33 @@ def test_the_last_entry_that_a_session_was_handed_is_known(node: Node) -> None:
     assert node.last_handed(Caller(1, "u1", 1, "another"), 7) is None
 
 
+def test_a_session_here_watches_at_once_and_nobody_else_is_told(node: Node) -> None:
+    session = session_of(1, owner=node.hub)
+    node.hub.enter(session)
+    node.bus.publish = lambda events: pytest.fail("published")  # type: ignore[method-assign]
+    node.watch(session.caller, [2])
+    assert node.hub.watchers == {2: {session}}
+
+
+def test_a_session_elsewhere_is_asked_for_by_an_event_whose_echo_is_waited_for(node: Node) -> None:
+    told: list[Event] = []
+
+    def publish(events: list[Event]) -> None:
+        told.extend(events)
+        gevent.spawn_later(0.02, setattr, events[0], "n", 1)
+
+    node.bus.publish, node.log.epoch = publish, "e"  # type: ignore[method-assign]
+    node.watch(Caller(1, "u1", 1, "elsewhere"), [2])
+    (event,) = told
+    assert (event.target, event.origin, event.data, event.n) == (1, "elsewhere", {"users": [2]}, 1)
+    assert not node.hub.watchers
+
+
+def test_without_redis_nobody_waits_for_an_echo(node: Node) -> None:
+    with gevent.Timeout(0.5):
+        node.watch(Caller(1, "u1", 1, "elsewhere"), [2])
+
+
 def test_the_end_of_a_login_ends_its_sessions_here_at_once(node: Node) -> None:
     kept, ended = session_of(1, owner=node.hub, login=1), session_of(1, owner=node.hub, login=2)
     for session in (kept, ended):
