@@ -56,6 +56,7 @@ class Tail:
         self._holes: list[Audience] = []
         self._unread_lists: list[Audience] = []
         self._hole, self._list, self._sooner = Signal(), Signal(), Signal()
+        self._unsure = False
         self.looked_us = 0
         self.began = 0.0  # monotonic time at which the last look began that found out everything
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
@@ -84,7 +85,8 @@ class Tail:
         self._hole.set()
 
     def look_soon(self) -> None:
-        """Look at once: something may have been missed."""
+        """Look at once: something may have been missed, and something later heard of that hides it."""
+        self._unsure = True
         self._sooner.set()
 
     def read_members(self, audience: Audience) -> None:
@@ -99,6 +101,7 @@ class Tail:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
+                self._unsure = True
             self._sooner.wait(IN_DOUBT if self._log.epoch is None else EVERY)
             self._sooner.clear()
 
@@ -107,6 +110,7 @@ class Tail:
         if not since:
             since = int(time.time() * 1e6) - 2 * BACK_US
         began = time.monotonic()
+        unsure, self._unsure = self._unsure, False
         seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
         self._ended(seen["ended"])
         behind = self._behind(seen)
@@ -117,6 +121,8 @@ class Tail:
                     (scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change
                 ]
             self._heal(behind)
+        if unsure:
+            self._begin_all(seen["users"])
         self.began, self.looked_us = began, seen["now"]
         return int(seen["now"]) - BACK_US
 
@@ -161,6 +167,14 @@ class Tail:
                 if user is not None and conversation not in user.conversations:
                     hub.pair(user, low + high - number)
                     self._begin_joined(user)
+
+    def _begin_all(self, users: list[tuple[int, int]]) -> None:
+        """Let these users into what they were let into, whatever was told of them since."""
+        for number, _ in users:
+            user = self._hub().users.get(number)
+            if user is not None:
+                self._begin_joined(user)
+        self._hub().flush()
 
     def _begin_joined(self, user: LocalUser) -> None:
         """Let a user into the conversations that the database has them in, and nobody told them of."""

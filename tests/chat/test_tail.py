@@ -193,6 +193,24 @@ def test_who_was_let_into_a_group_untold_that_anothers_opening_made_known_is_in_
     assert watch.wait(here, 2) == ["resync", "after"]
 
 
+def test_a_later_change_of_a_user_that_was_told_does_not_hide_that_they_were_let_into_a_group(
+    world: World, watch: Watch
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(bob, history="joined", joining="open")
+    here = watch.come(ann)
+    world.join(club, ann)
+    watch.tail.told([Event("conversation", b"{}", USER, ann.user_id, change=1_000)])
+    watch.look()
+    assert world.number(club) not in watch.hub.audiences
+    watch.tail.look_soon()  # the subscription was lost in between
+    watch.look()
+    watch.wait(here, 1)
+    world.send(club, bob, "after")
+    watch.look()
+    assert watch.wait(here, 2)[-1] == "after"
+
+
 def test_a_user_whose_own_change_was_missed_is_told_of(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     watch.come(ann)
