@@ -21,7 +21,7 @@ from chat.postgres import Lost, Refused, Statement
 
 __all__ = ["CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
 
-SQL = "SELECT chat_missed_1($1::json)"
+SQL = "SELECT chat_missed_2($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
 MOST_BYTES = 1_000_000  # the same in bytes
 CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
@@ -225,8 +225,9 @@ def _changed(row: list[Any]) -> Event:
 
 
 def _unread(user_id: int, row: list[Any]) -> Event:
-    number, low, high, read_seq, unread = row
-    data = {"conversationId": conversation_wire_id(number, low, high), "readSeq": read_seq, "unread": unread}
+    number, low, high, read_seq, unread, last_seq = row
+    place = conversation_wire_id(number, low, high)
+    data = {"conversationId": place, "readSeq": read_seq, "unread": unread, "lastSeq": last_seq}
     return Event.of("unread", data, USER, user_id)
 
 
