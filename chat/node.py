@@ -24,6 +24,7 @@ from chat.cursor import Cursor
 from chat.departures import Departures
 from chat.directory import Directory
 from chat.dispatch import Dispatch
+from chat.durability import check
 from chat.errors import ChatError, CloseReason
 from chat.frames import USER, Caller, Command, Event
 from chat.hub import Hub
@@ -138,6 +139,7 @@ class Node:
         while not self.generation:
             try:
                 with self.engine.connect() as connection:
+                    check(connection)
                     self.generation = connection.execute(select(Deployment.generation)).scalar_one()
             except SQLAlchemyError as error:
                 logger.warning("The database does not say what it is: %s", error.__class__.__name__)

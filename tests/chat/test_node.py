@@ -8,6 +8,7 @@ import orjson
 import pytest
 from sqlalchemy import Engine
 
+from chat import durability
 from chat import node as node_module
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Caller, Command, Event
@@ -185,3 +186,12 @@ def test_a_part_that_fails_is_begun_anew(node: Node, monkeypatch: pytest.MonkeyP
 def test_the_generation_is_learned_from_the_database(node: Node, world: World) -> None:
     node._learn_generation()
     assert node.generation == world.rows("SELECT generation FROM deployment")[0][0]
+
+
+def test_a_database_that_may_forget_is_told_of_at_the_start_and_worked_with(
+    node: Node, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(durability, "complaints", lambda settings: [f"fsync is {settings['fsync']}"])
+    node._learn_generation()
+    assert node.generation
+    assert caplog.messages == ["fsync is on"]
