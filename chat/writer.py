@@ -28,8 +28,9 @@ LANES = 2  # batches in flight: one is prepared and told while the database work
 LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
 PATIENCE = 3  # times a conversation may be found locked before it is waited for
+NOT_HAD = "55P03"  # lock_timeout
 PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
-AT_ONCE = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock_timeout, which has waited already
+AT_ONCE = {"40001", "40P01", NOT_HAD}  # serialization failure, deadlock, a lock for which it has waited already
 DATA = {"22", "23", "54"}  # SQLSTATE classes that are a message's fault; anything else is the database's, and may pass
 STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN = range(7)
 REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user"}
@@ -45,6 +46,8 @@ class Writer:
         self._ready: deque[Outgoing] = deque()
         self._parked: dict[tuple[int, int, int], list[Outgoing]] = {}
         self._in_flight: set[tuple[int, int, int]] = set()
+        self._waits = False  # whether a lane waits for a lock; the other one goes on with what is not locked
+        self._resting: set[tuple[int, int, int]] = set()  # conversations to be waited for when it does no more
         self._waiting: dict[tuple[int, int, int, int, str], Outgoing] = {}
         self._pairs: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._wake = Signal()
@@ -91,12 +94,15 @@ class Writer:
                 continue
             self._in_flight |= keys
             busy: list[Outgoing] = []
+            waiting = len(keys) == 1 and not self._waits
+            self._waits |= waiting
             try:
-                busy = self._commit(statement, batch, waiting=len(keys) == 1)
+                busy = self._commit(statement, batch, waiting)
             except Exception:
                 log.exception("a batch of %d messages failed on our side", len(batch))
                 self._abandon(batch)
             finally:
+                self._waits &= not waiting
                 self._release(keys, busy)
 
     def _abandon(self, batch: list[Outgoing]) -> None:
@@ -105,17 +111,22 @@ class Writer:
                 self._answer(message, ChatError("internal"))
 
     def _take(self) -> tuple[list[Outgoing], set[tuple[int, int, int]]]:
-        """Return the next batch and its conversations; a batch of one conversation may wait for its lock."""
+        """Return the next batch and its conversations; a batch of one conversation may wait for its lock.
+
+        One lane waits at a time: a process that froze with the locks of two conversations would stop all others.
+        """
         batch: list[Outgoing] = []
         keys: set[tuple[int, int, int]] = set()
         size = 0
         ready, limit, bytes_limit = self._ready, self._config["WRITER_BATCH"], self._config["WRITER_BATCH_BYTES"]
         while ready and len(batch) < limit and size < bytes_limit:
             message = ready.popleft()
-            if message.key in self._in_flight:
+            patient = message.busy >= PATIENCE
+            if patient and self._waits and message.key not in self._in_flight:
+                self._resting.add(message.key)
+            if message.key in self._in_flight or message.key in self._resting:
                 self._parked.setdefault(message.key, []).append(message)
                 continue
-            patient = message.busy >= PATIENCE
             if batch and (patient or batch[0].busy >= PATIENCE) and message.key != batch[0].key:
                 ready.appendleft(message)
                 break
@@ -125,12 +136,20 @@ class Writer:
         return batch, keys
 
     def _release(self, keys: Iterable[tuple[int, int, int]], busy: list[Outgoing]) -> None:
-        """Let the conversations go; what was found busy stays ahead of what came later for the same conversation."""
-        for message in reversed([*busy, *(late for key in keys for late in self._parked.pop(key, ()))]):
-            self._ready.appendleft(message)
+        """Let the conversations go; what was found busy stays ahead of what came later for the same conversation.
+
+        Those that rested come first: it is their turn to be waited for.
+        """
+        rested = set() if self._waits else self._resting
+        self._resting = self._resting - rested
+        freed = [*self._freed(rested), *busy, *self._freed(keys)]
+        self._ready.extendleft(reversed(freed))
         self._in_flight.difference_update(keys)
         if self._ready:
             self._wake.set()
+
+    def _freed(self, keys: Iterable[tuple[int, int, int]]) -> list[Outgoing]:
+        return [late for key in keys for late in self._parked.pop(key, ())]
 
     def _commit(self, statement: Statement, batch: list[Outgoing], waiting: bool) -> list[Outgoing]:
         """Write a batch, again and again while its outcome is not known; return the messages found busy."""
@@ -139,14 +158,14 @@ class Writer:
             try:
                 rows, places = self._encoded(batch)
                 answer = statement.run(rows, b"t" if waiting else b"f", places)
-            except (
-                orjson.JSONEncodeError
-            ):  # half a surrogate pair, from a door that reads JSON less strictly than orjson
+            except orjson.JSONEncodeError:  # half a surrogate pair, from a door less strict than orjson
                 return self._halve(statement, batch)
             except (Refused, Lost) as error:
                 sqlstate = error.sqlstate if isinstance(error, Refused) else ""
                 if sqlstate[:2] in DATA:
                     return self._halve(statement, batch)
+                if waiting and sqlstate == NOT_HAD:
+                    return self._put_off(batch)
                 if sqlstate not in AT_ONCE:
                     log.warning("%d messages wait for the database: %s", len(batch), sqlstate or error)
                     gevent.sleep(pause)
@@ -155,6 +174,13 @@ class Writer:
                 return self._finish(batch, orjson.loads(answer or b"[]"))
             batch = self._drop_overdue(batch)
         return []
+
+    def _put_off(self, batch: list[Outgoing]) -> list[Outgoing]:
+        """Let others go first: their conversation's lock was not to be had for a second."""
+        left = self._drop_overdue(batch)
+        for message in left:
+            message.busy = PATIENCE
+        return left
 
     def _halve(self, statement: Statement, batch: list[Outgoing]) -> list[Outgoing]:
         """One message's data fails the whole batch: split until the culprit stands alone."""

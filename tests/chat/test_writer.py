@@ -332,6 +332,30 @@ def test_a_conversation_found_locked_again_and_again_is_waited_for_without_askin
     desk.await_answers(3)
 
 
+def test_several_locked_conversations_hold_up_no_other_however_often_a_lock_is_waited_for_in_vain(
+    world: World, desk: Desk, engine: Engine
+) -> None:
+    """Both lanes would wait for what a frozen process holds, and nobody else could say a word for seconds."""
+    ann, bob = world.people("Ann", "Bob")
+    *clubs, other = [world.group(ann, bob) for _ in range(5)]
+    with engine.connect() as holder:
+        numbers = [int(club[1:]) for club in clubs]
+        holder.execute(
+            text("SELECT 1 FROM conversation_heads WHERE conversation_id = ANY (:ids) FOR UPDATE"), {"ids": numbers}
+        )
+        for turn in range(3):
+            desk.submit(*(desk.message(ann, group(club), f"{turn}") for club in clubs))
+            gevent.sleep(0.4)  # a lock is waited for one second
+        for _ in range(5):
+            with gevent.Timeout(0.5):
+                desk.send(desk.message(bob, group(other)))
+            gevent.sleep(0.1)
+        holder.rollback()
+    desk.await_answers(3 * len(clubs) + 5)
+    for club in clubs:
+        assert [row.content for row in entries(world, club)] == ["0", "1", "2"]
+
+
 def test_a_poisonous_message_stands_alone_in_the_end_and_the_others_are_stored(world: World, desk: Desk) -> None:
     ann, bob, cid = world.people("Ann", "Bob", "Cid")
     places = [private(ann, bob), private(ann, cid)]
