@@ -106,6 +106,11 @@ class Event:
         """Make an event from plain data."""
         return cls(name, orjson.dumps(data), scope, target, **more)
 
+    @classmethod
+    def resync(cls, user_id: int) -> "Event":
+        """Make what obliges a user's clients to ask for everything. Kept as what it stands for: it counts as logged."""
+        return cls("resync", b"{}", USER, user_id)
+
     @property
     def data(self) -> Any:
         """The event's data as plain JSON values; decoded at first need, and not to be changed."""

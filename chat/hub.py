@@ -201,7 +201,7 @@ class Hub:
             self._pair_all(event.members)
         if late and (event.change < audience.gate.last or event.version < audience.version):
             self._ask_members(audience)
-            event = Event("resync", b"{}", USER, 0, logged=False)  # what came in between, they have to ask for
+            event = Event.resync(0)  # what came in between, they have to ask for
         elif late:
             audience.take_members(event.version, [*audience.users, *(user.id for user in late)], self.users)
         for user in late:

@@ -12,8 +12,8 @@ import orjson
 from gevent.event import Event as Signal
 
 from chat.audience import LocalUser
-from chat.catchup import Place
-from chat.frames import Caller
+from chat.catchup import BUCKET_US, Place
+from chat.frames import Caller, Event
 from chat.hub import Hub
 from chat.postgres import Lost, Refused, Statement
 from chat.session import Session, State
@@ -126,12 +126,32 @@ class Opening:
             return
         session.caller = Caller(user_id, one.named.public_id, login_id, session.id)
         user = self._hub.enter(session)
-        self._join(user, heads)
-        places = [Place(head[0], head[5], head[6], head[3], head[7]) for head in heads]
-        self._opened(session, Opened(gone_us, user_touched, places))
+        self._join(user, session, heads)
+        self._opened(session, Opened(gone_us, user_touched, [self._place(head) for head in heads]))
 
-    def _join(self, user: LocalUser, heads: list[list[int]]) -> None:
+    def _join(self, user: LocalUser, session: Session, heads: list[list[Any]]) -> None:
+        """Count a user among the members of what they are in.
+
+        To other sessions of theirs here some of it may be new: its beginning was lost or is under way, and the room, as
+        it is now, would drop it. They have to ask for it.
+        """
+        unheard = False
         for conversation, low, high, change, version, *_ in heads:
+            unheard = unheard or conversation not in user.conversations
             self._hub.join(user, conversation, change, version)
             if low is not None and low != high:
                 self._hub.pair(user, high if low == user.id else low)
+        for other in user.sessions if unheard else ():
+            if other is not session:
+                other.push(Event.resync(user.id))
+
+    def _place(self, head: list[Any]) -> Place:
+        """Return how a conversation stands.
+
+        What was delivered here since the database was asked, the session lacks, and the log may not have it yet.
+        """
+        conversation, _, _, change, _, touched, behind, visible_from = head
+        audience = self._hub.audiences.get(conversation)
+        if audience is not None and audience.gate.last > change:
+            change, touched = audience.gate.last, time.time_ns() // 1_000 // BUCKET_US
+        return Place(conversation, touched, behind, change, visible_from)

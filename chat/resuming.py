@@ -14,7 +14,7 @@ from gevent.lock import BoundedSemaphore
 from chat.catchup import CHUNK, CHUNK_BYTES, MARGIN_US, Missed
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import CONVERSATION, Event
 from chat.opening import Opened
 from chat.session import Session, State
 
@@ -155,4 +155,4 @@ class Resuming:
         self._node.hub.flush()
 
     def _resync(self, session: Session) -> None:
-        session.carrier.event(Event("resync", b"{}", USER, session.caller.user_id, logged=False))
+        session.carrier.event(Event.resync(session.caller.user_id))

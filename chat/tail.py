@@ -189,7 +189,7 @@ class Tail:
                 # Somebody else's opening made the room, and what let this one in was lost. A version that cannot be
                 # has the list read; what was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
-                hub.offer(Event("resync", b"{}", USER, user.id, logged=False))
+                hub.offer(Event.resync(user.id))
 
     def _heal_logs(self, conversations: list[int]) -> None:
         """Publish again what a log lacks, so that its readers need not ask the database."""

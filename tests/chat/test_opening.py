@@ -1,5 +1,6 @@
 """Opening over a real database: many at once by one query, and each is let in, refused, or told to come again."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -194,6 +195,40 @@ def test_a_conversation_that_begins_while_the_query_runs_is_read_with_the_next(w
     (session,) = door.ask(login(world, bob))
     assert [place.conversation for place in door.opened[session].places] == begun
     assert bob.user_id in door.hub.audiences[begun[0]].users
+
+
+def test_what_others_here_got_while_the_query_ran_is_owed_to_the_session(world: World, door: Door) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    place = world.number(world.send_to(ann, bob))
+    door.ask(login(world, bob))
+    run = door.opening._statement.run
+
+    def slow(*parameters: bytes) -> bytes | None:
+        answer = run(*parameters)
+        door.hub.offer(Event("message", b"{}", CONVERSATION, place, change=2, seq=2, version=0))
+        return answer
+
+    world.sql("UPDATE conversation_heads SET touched = 1 WHERE conversation_id = :id", id=place)
+    door.opening._statement.run = slow  # type: ignore[method-assign]
+    (session,) = door.ask(login(world, ann))
+    (found,) = door.opened[session].places
+    assert found.change == 2  # a log that ends before cannot tell
+    assert found.touched > time.time() / 8 - 2
+
+
+def test_a_room_that_another_session_opens_is_asked_for_by_those_that_were_not_told_of_it(
+    world: World, door: Door
+) -> None:
+    ann, bob, eve = world.people("Ann", "Bob", "Eve")
+    world.send_to(ann, eve)
+    door.opened = Live()
+    door.opening._opened = door.opened.__setitem__
+    (first,) = door.ask(login(world, ann))
+    (same,) = door.ask(login(world, ann))
+    assert first.carrier.names() == []
+    world.send_to(bob, ann)  # and the event is lost, or under way
+    (second,) = door.ask(login(world, ann))
+    assert [session.carrier.names() for session in (first, same, second)] == [["resync"], ["resync"], []]
 
 
 class Live(dict[Any, Any]):

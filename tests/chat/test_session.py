@@ -46,6 +46,13 @@ def test_a_session_that_catches_up_keeps_what_can_be_resumed() -> None:
     assert (len(session.held), session.overheard) == (HELD, True)
 
 
+def test_a_session_that_catches_up_is_told_to_ask_anew_afterwards() -> None:
+    session = session_of(1)
+    session.state = State.CATCHING
+    session.push(Event.resync(1))
+    assert [event.name for event in session.held] == ["resync"]
+
+
 def test_a_session_that_has_ended_is_handed_nothing() -> None:
     session = session_of(1)
     session.state = State.CLOSED
