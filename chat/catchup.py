@@ -4,7 +4,7 @@ Reads only; the caller hands the result over in chunks and turns the session liv
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,6 +30,7 @@ CHUNK_BYTES = 65_536  # the same in bytes: with the message that goes beyond it 
 MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
+ROWS = ("entries", "later", "changed")  # of the database's answer; each row begins with its conversation
 
 
 class Place(NamedTuple):
@@ -64,11 +65,14 @@ class CatchUp:
         young = time.time() - cursor.time_us / 1e6 < self._seconds
         return bool(cursor.generation == generation and self._log.epoch and cursor.epoch == self._log.epoch and young)
 
-    def read(self, user_id: int, cursor: Cursor, generation: str, places: Iterable[Place], user_touched: int) -> Missed:
+    def read(
+        self, user_id: int, cursor: Cursor, generation: str, places: Collection[Place], user_touched: int
+    ) -> Missed:
         """Return what came after the cursor. `places` are all the user's conversations.
 
         Raises ChatError overloaded when the database cannot be asked.
         """
+        known = {place.conversation for place in places}
         if self.resumable(cursor, generation):
             bucket = (cursor.time_us - MARGIN_US) // BUCKET_US
             recent = {place.conversation: place for place in places if place.touched >= bucket}
@@ -78,7 +82,7 @@ class CatchUp:
         n = 0
         if cursor.generation != generation:
             cursor = Cursor(generation, "", 0, cursor.time_us)
-        return self._from_database(user_id, cursor, None, n, positions=True)
+        return self._from_database(user_id, cursor, None, known, n, positions=True)
 
     def positions(self, user_id: int, cursor: Cursor) -> list[Event]:
         """Return how far user and private peers have read, where that moved since the cursor. Raises ChatError."""
@@ -113,7 +117,7 @@ class CatchUp:
         positions = user_moved and own in found.unsure
         if not unsure and not positions:
             return _bounded(events, found.n)
-        rest = self._from_database(user_id, cursor, unsure, found.n, positions=positions)
+        rest = self._from_database(user_id, cursor, unsure, recent, found.n, positions=positions)
         return (
             Missed([*rest.events, *events], True, found.n)
             if rest.resync
@@ -121,8 +125,12 @@ class CatchUp:
         )
 
     def _from_database(
-        self, user_id: int, cursor: Cursor, only: list[int] | None, n: int, *, positions: bool
+        self, user_id: int, cursor: Cursor, only: list[int] | None, known: Container[int], n: int, *, positions: bool
     ) -> Missed:
+        """Read what was missed of `only` these conversations, None: of all, but of none that is not `known`.
+
+        What began after the session was opened comes live from its beginning, and would come twice.
+        """
         since = max(cursor.time_us - MARGIN_US, 0) if cursor.time_us else None
         asked = {
             "u": user_id,
@@ -133,8 +141,8 @@ class CatchUp:
             "most": MOST_ENTRIES,
         }
         answer = self._ask(orjson.dumps(asked))
-        entries = answer["entries"]
-        events = [*_batches(entries), *(_changed(row) for row in answer["changed"])]
+        entries, changed = ([row for row in answer[name] if row[0] in known] for name in ("entries", "changed"))
+        events = [*_batches(entries), *(_changed(row) for row in changed)]
         if positions:
             events += [_unread(user_id, row) for row in answer["unread"]] + [
                 _receipt(user_id, row) for row in answer["receipts"]

@@ -148,6 +148,15 @@ def test_a_log_that_cannot_tell_is_completed_from_the_database(world: World, she
     assert sorted(contents(found.events)) == ["told", "untold"]
 
 
+def test_what_began_after_the_session_was_opened_is_left_to_come_live(world: World, shelf: Shelf) -> None:
+    ann, bob, eve = world.people("Ann", "Bob", "Eve")
+    world.send_to(bob, ann, "known")
+    places = shelf.places(ann)
+    world.send_to(eve, ann, "begun meanwhile")
+    found = shelf.catchup.read(ann.user_id, shelf.cursor(epoch="other"), GENERATION, places, 2**31 - 1)
+    assert contents(found.events) == ["known"]
+
+
 def test_what_the_cursor_says_was_seen_is_not_told_again(world: World, shelf: Shelf) -> None:
     ann, bob = world.people("Ann", "Bob")
     club = world.group(ann, bob)
