@@ -46,7 +46,10 @@ class Tail:
         user_behind: Callable[[int, int], None],
     ):
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
-        self._after = Statement(database_url, "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)", "chat filling")
+        after = "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)"
+        # Two loops ask it, and a statement bears one call at a time.
+        self._after = Statement(database_url, after, "chat filling")
+        self._unlogged = Statement(database_url, after, "chat tail")
         self._members = Statement(database_url, "SELECT chat_members_1($1::bigint)", "chat members")
         self._pairs = Statement(database_url, "SELECT chat_pairs_1($1::json)", "chat tail")
         self._joined = Statement(database_url, "SELECT chat_joined_1($1::bigint, $2::json)", "chat tail")
@@ -194,7 +197,7 @@ class Tail:
     def _heal_logs(self, conversations: list[int]) -> None:
         """Publish again what a log lacks, so that its readers need not ask the database."""
         for conversation, last in self._log.changes(conversations).items():
-            row = self._entries(conversation, last)
+            row = self._entries(self._unlogged, conversation, last)
             if row is not None and last < row["upto"] == row["change"]:
                 self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
 
@@ -216,7 +219,7 @@ class Tail:
             self._hub().flush()
 
     def _fill_one(self, audience: Audience) -> None:
-        row = self._entries(audience.id, audience.gate.last) if audience.behind else None
+        row = self._entries(self._after, audience.id, audience.gate.last) if audience.behind else None
         if row is None:
             audience.filling = False
             return
@@ -226,9 +229,9 @@ class Tail:
         audience.wanted = row["change"]
         self._hub().filled(audience, events, row["upto"])
 
-    def _entries(self, conversation: int, since: int) -> Any:
+    def _entries(self, statement: Statement, conversation: int, since: int) -> Any:
         """Return what a conversation holds after a change, None if it is gone. Raises Lost or Refused."""
-        answer = self._after.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
+        answer = statement.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
         return orjson.loads(answer) if answer else None
 
     def _read_lists(self) -> None:

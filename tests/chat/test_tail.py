@@ -251,6 +251,25 @@ def test_a_log_that_lacks_something_gets_it(world: World, watch: Watch) -> None:
             gevent.sleep(0.005)
 
 
+def test_holes_are_filled_and_logs_are_healed_at_the_same_time(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    watch.come(ann, club)
+    change = world.send(club, bob, "untold")
+    number = world.number(club)
+    watch.tail._log.changes = lambda conversations: dict.fromkeys(conversations, 0)  # type: ignore[method-assign]
+    audience = watch.hub.audiences[number]
+
+    def fill() -> None:
+        for _ in range(50):
+            audience.gate.last, audience.wanted = 0, change
+            watch.tail._fill_one(audience)
+
+    both = [gevent.spawn(fill), gevent.spawn(watch.tail._heal_logs, [number] * 50)]
+    gevent.joinall(both, timeout=PATIENCE, raise_error=True)
+    assert all(one.successful() for one in both)
+
+
 def test_a_hole_is_filled_from_the_database_after_a_moment(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     club = world.group(ann, bob)
