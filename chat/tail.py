@@ -188,7 +188,8 @@ class Tail:
             audience = hub.audiences.get(conversation)
             if audience is None:
                 hub.begin(conversation, after, change)
-            elif audience.version >= 0 and user.id not in audience.users:  # below, the list is about to be read
+            elif audience.version >= 0 and audience.gate.last > after and user.id not in audience.users:
+                # Else what let them in is still to come, and has the list read: nothing from before may reach them.
                 # Somebody else's opening made the room, and what let this one in was lost. A version that cannot be
                 # has the list read; what was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
