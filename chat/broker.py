@@ -65,12 +65,14 @@ class Broker:
         self,
         line: Callable[[], RedisLine],
         prefix: str,
+        process_id: str,
         heard: Callable[[Batch], None],
         connected: Callable[[], None],
         lost: Callable[[], None],
     ):
         self._line = line
         self._channel = prefix + "events"
+        self._own = f"{self._channel}:{process_id}"  # carries nothing: who publishes sees by it that we listen
         self._heard, self._connected, self._lost = heard, connected, lost
         self.subscribed = False
         self.loops = {"broker": self._run}
@@ -92,7 +94,7 @@ class Broker:
     def _listen(self) -> None:
         """Subscribe and hear until the subscription is silent for too long. Raises RedisError."""
         with closing(self._line()) as line:
-            line.say("SUBSCRIBE", self._channel)
+            line.say("SUBSCRIBE", self._own, self._channel)
             heard_at = time.monotonic()
             while time.monotonic() - heard_at < DEAD_AFTER:
                 message = line.hear()
@@ -102,10 +104,11 @@ class Broker:
                 elif time.monotonic() - heard_at > PING_EVERY:
                     line.say("PING")
 
-    def _take(self, kind: bytes, _: bytes, data: Any = None) -> None:
+    def _take(self, kind: bytes, channel: bytes, data: Any = None) -> None:
         if kind == b"subscribe":
-            self._connected()
-            self.subscribed = True
+            if channel == self._channel.encode():
+                self._connected()
+                self.subscribed = True
         elif kind == b"message":
             try:
                 batch = Batch(data)

@@ -45,7 +45,7 @@ class Bus:
         self._epoch: str | None = None  # of the last subscription
         self._since = 0.0  # monotonic time at which the subscription began
         self._broker = Broker(
-            lambda: RedisLine(redis, LOOK), config["REDIS_PREFIX"], self._heard, self._subscribed, log.doubt
+            lambda: RedisLine(redis, LOOK), config["REDIS_PREFIX"], process_id, self._heard, self._subscribed, log.doubt
         )
         self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
 

@@ -141,8 +141,8 @@ class Hub:
             self.expect(conversation_id, change)
 
     def lagging(self) -> bool:
-        """Tell whether anything is known to be committed that was neither told nor read yet."""
-        return any(audience.gate.last < audience.wanted for audience in self.holding)
+        """Tell whether anything is known to be committed, or lacks before what came, and was not delivered yet."""
+        return any(audience.behind for audience in self.holding)
 
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""

@@ -42,12 +42,11 @@ def log_name(scope: str, target: int) -> str:
 
 
 class Log:
-    """Publishes this process's events and reads logs. `listens`: this process hears what it publishes."""
+    """Publishes this process's events and reads logs."""
 
-    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str, *, listens: bool = True):
+    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
         self._redis = redis
         self._line = RedisLine(redis, ANSWER_SECONDS)
-        self._listens = int(listens)
         self._prefix = config["REDIS_PREFIX"]
         self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
         self._process_id = process_id
@@ -150,7 +149,7 @@ class Log:
     def _send(self, events: list[Event]) -> None:
         self._batch += 1
         self.awaited[self._batch] = events
-        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds, self._listens]
+        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds]
         for event in events:
             arguments += (
                 log_name(event.scope, event.target) if event.logged else "",

@@ -49,7 +49,7 @@ class Radio:
         self.refuse = 0
         self.pings = 0
         self.broker = Broker(
-            lambda: Ear(self), self.prefix, self.said.append, self._connect, lambda: self.said.append("lost")
+            lambda: Ear(self), self.prefix, "me", self.said.append, self._connect, lambda: self.said.append("lost")
         )
         self.loop = gevent.spawn(self.broker.loops["broker"])
 

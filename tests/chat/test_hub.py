@@ -408,6 +408,14 @@ def test_what_the_database_is_known_to_hold_is_read_until_it_has_come_through(ho
     assert not house.hub.lagging()
 
 
+def test_a_hole_before_what_came_counts_as_committed(house: House) -> None:
+    house.come(1)
+    house.offer(message(2))  # the first was told while nobody here listened
+    assert house.hub.lagging()
+    house.hub.filled(house.holes[0], [message(1)], 1)
+    assert not house.hub.lagging()
+
+
 def test_the_second_message_of_a_new_private_conversation_waits_for_the_first(house: House) -> None:
     ann = house.come(1, rooms=())
     house.offer(message(2, 0, members=(1, 2), private=True))
