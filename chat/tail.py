@@ -80,7 +80,10 @@ class Tail:
         hub = self._hub()
         audience = hub.audiences.get(event.target)
         inside = () if audience is None else audience.users
-        return any(number in hub.users and number not in inside for number in event.members)
+        for number in event.members:  # noqa: SIM110 - no generator, for this is asked of every private message
+            if number not in inside and number in hub.users:
+                return True
+        return False
 
     def fill(self, audience: Audience) -> None:
         """Ask for what a conversation's gate waits for."""
@@ -189,9 +192,9 @@ class Tail:
             if audience is None:
                 hub.begin(conversation, after, change)
             elif audience.version >= 0 and audience.gate.last > after and user.id not in audience.users:
-                # Else what let them in is still to come, and has the list read: nothing from before may reach them.
-                # Somebody else's opening made the room, and what let this one in was lost. A version that cannot be
-                # has the list read; what was said until then, they have to ask for.
+                # Somebody else's opening made the room, and what let this one in went through its gate unheard (else it
+                # is still to come, and nothing from before it may reach them). A version that cannot be has the list
+                # read; what was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
                 hub.offer(Event.resync(user.id))
 
