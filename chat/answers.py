@@ -184,11 +184,12 @@ class UnreadAnswerSchema(WireSchema):
 
 
 class ReadAnswerSchema(WireSchema):
-    """A read position, committed; `userChange` if it has moved."""
+    """A read position, committed; `userChange` if it has moved. `unread` counts up to `lastSeq`."""
 
     conversation_id = fields.String(required=True)
     read_seq = fields.Integer(required=True)
     unread = fields.Integer(required=True)
+    last_seq = fields.Integer(required=True)
     user_change = fields.Integer()
 
 

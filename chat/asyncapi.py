@@ -82,11 +82,12 @@ class ConversationEventSchema(WireSchema):
 
 
 class UnreadEventSchema(WireSchema):
-    """The user has read on another device."""
+    """The user has read on another device. `unread` counts up to `lastSeq`: what is newer comes on top."""
 
     conversation_id = fields.String(required=True)
     read_seq = fields.Integer(required=True)
     unread = fields.Integer(required=True)
+    last_seq = fields.Integer(required=True)
     user_change = fields.Integer()
 
 

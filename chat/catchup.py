@@ -191,8 +191,9 @@ def _changed(row: list[Any]) -> Event:
 
 
 def _unread(user_id: int, row: list[Any]) -> Event:
-    number, low, high, read_seq, unread = row
-    data = {"conversationId": conversation_wire_id(number, low, high), "readSeq": read_seq, "unread": unread}
+    number, low, high, read_seq, unread, last_seq = row
+    place = conversation_wire_id(number, low, high)
+    data = {"conversationId": place, "readSeq": read_seq, "unread": unread, "lastSeq": last_seq}
     return Event.of("unread", data, USER, user_id)
 
 

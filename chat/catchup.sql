@@ -21,7 +21,7 @@ $$;
 -- With since: what was committed after it; without: what no device of the user has (after the delivered positions).
 -- Answers {"entries": as above (the oldest first), "later": [[conversation, seq, change, bytes], ...] (those that follow; in
 -- all one more than "most" if there are more),
--- "unread": [[conversation, low, high, read_seq, unread]], "receipts": [[conversation, low, high, user, delivered, read]],
+-- "unread": [[conversation, low, high, read_seq, unread, last_seq]], "receipts": [[conversation, low, high, user, delivered, read]],
 -- "changed": [[conversation, low, high, change]]: conversations whose last change is no entry}.
 -- With "k": see chat_entries_1; both go over one prepared statement.
 CREATE OR REPLACE FUNCTION chat_missed_2(asked json) RETURNS text
@@ -73,7 +73,7 @@ BEGIN
         'unread', (SELECT coalesce(json_agg(json_build_array(conversation_id, low, high, read_seq,
                         last_count - read_count - own_count - CASE WHEN last_recalled_seq > read_seq THEN (
                             SELECT count(*) FROM entries r WHERE r.conversation_id = mine.conversation_id AND r.seq > mine.read_seq
-                            AND r.recalled_at IS NOT NULL AND r.sender_id <> me) ELSE 0 END)), '[]')
+                            AND r.recalled_at IS NOT NULL AND r.sender_id <> me) ELSE 0 END, last_seq)), '[]')
                    FROM mine WHERE positions AND moved_at > since),
         'receipts', (SELECT coalesce(json_agg(json_build_array(p.conversation_id, mine.low, mine.high, u.public_id, p.delivered_seq, p.read_seq)), '[]')
                      FROM mine JOIN memberships p ON p.conversation_id = mine.conversation_id AND p.user_id <> me

@@ -12,6 +12,7 @@ from typing import Any
 from chat.audience import Audience, LocalUser
 from chat.frames import CONVERSATION, USER, Event
 from chat.session import Carrier, Session
+from chat.watchers import SESSION, Watchers
 
 __all__ = ["Hub"]
 
@@ -26,7 +27,7 @@ class Hub:
         self.users: dict[int, LocalUser] = {}
         self.sessions: dict[str, Session] = {}
         self.audiences: dict[int, Audience] = {}
-        self.watchers: dict[int, set[Session]] = {}
+        self.watchers = Watchers()
         self.peers: dict[int, set[int]] = {}
         self.dirty: list[Carrier] = []  # carriers that took something since the last flush
         self.holding: set[Audience] = set()  # where something may wait
@@ -85,8 +86,7 @@ class Hub:
     def leave(self, session: Session) -> None:
         """Forget a session, and its user's conversations with their last session here."""
         self.sessions.pop(session.id, None)
-        for watched in session.watching or ():
-            self._unwatch(watched, session)
+        self.watchers.leave(session)
         user = self.users.get(session.caller.user_id) if session.caller else None
         if user is None or session not in user.sessions:
             return
@@ -100,15 +100,6 @@ class Hub:
                 if not self.peers[peer]:
                     del self.peers[peer]
 
-    def watch(self, session: Session, watched: Iterable[int]) -> None:
-        """Make a session a watcher of exactly these users' presence."""
-        wanted = set(watched)
-        for user_id in (session.watching or set()) - wanted:
-            self._unwatch(user_id, session)
-        for user_id in wanted:
-            self.watchers.setdefault(user_id, set()).add(session)
-        session.watching = wanted
-
     def offer(self, event: Event) -> None:
         """Deliver an event to whom it concerns here, once it is its turn. `flush` sends."""
         if event.scope == CONVERSATION:
@@ -117,6 +108,8 @@ class Hub:
             user = self.users.get(event.target)
             if user is not None:
                 self._hand_to(user, event)
+        elif event.scope == SESSION:
+            self._watch(event)
         else:
             self._tell_watchers(event)
 
@@ -148,8 +141,8 @@ class Hub:
             self.expect(conversation_id, change)
 
     def lagging(self) -> bool:
-        """Tell whether anything is known to be committed that was neither told nor read yet."""
-        return any(audience.gate.last < audience.wanted for audience in self.holding)
+        """Tell whether anything is known to be committed, or lacks before what came, and was not delivered yet."""
+        return any(audience.behind for audience in self.holding)
 
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""
@@ -274,19 +267,17 @@ class Hub:
             if session.id != origin:
                 session.push(event)
 
+    def _watch(self, event: Event) -> None:
+        session = self.sessions.get(event.origin)
+        if session is not None and session.caller.user_id == event.target:
+            self.watchers.watch(session, event.data["users"])
+
     def _tell_watchers(self, event: Event) -> None:
         sessions = set(self.watchers.get(event.target, ()))
         for peer in self.peers.get(event.target, ()):
             sessions.update(self.users[peer].sessions)
         for session in sessions:
             session.push(event)
-
-    def _unwatch(self, user_id: int, session: Session) -> None:
-        watching = self.watchers.get(user_id)
-        if watching is not None:
-            watching.discard(session)
-            if not watching:
-                del self.watchers[user_id]
 
     def _ask_fill(self, audience: Audience) -> None:
         if not audience.filling:

@@ -37,13 +37,13 @@ class LogRead(NamedTuple):
 
 
 class Log:
-    """Publishes this process's events and reads logs. `listens`: this process hears what it publishes."""
+    """Publishes this process's events and reads logs."""
 
-    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str, *, listens: bool = True):
+    def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
         self._redis = redis
         self._prefix = config["REDIS_PREFIX"]
         line = RedisLine(redis, ANSWER_SECONDS)
-        self._publishing = Publishing(redis, line.ask, config, process_id, listens=listens)
+        self._publishing = Publishing(redis, line.ask, config, process_id)
         self._read = redis.register_script((HERE / "log_read.lua").read_text())
         self._queue: list[Event] = []
         self._wake = Signal()

@@ -1,8 +1,7 @@
 -- Number a batch of committed events, keep them in their logs, and tell every process: one step, so that a number never
 -- stands for an event that is in no log.
 --
--- ARGV: prefix, process, batch, entries and bytes a log may hold, seconds it lives, whether the publisher listens itself
--- (1 or 0), then four values per event:
+-- ARGV: prefix, process, batch, entries and bytes a log may hold, seconds it lives, then four values per event:
 -- its log ('' for none), its change (0 for none), its header, its data.
 -- Answers {number before the first event, epoch}; the epoch is '' when Redis was wiped, and nothing was done.
 --
@@ -12,11 +11,13 @@ local prefix, most, bytes, seconds = ARGV[1], ARGV[4], tonumber(ARGV[5]), ARGV[6
 local epoch = redis.call('GET', prefix .. 'event:epoch')
 if not epoch then return {0, ''} end
 
-local count = (#ARGV - 7) / 4
+local count = (#ARGV - 6) / 4
 local before = redis.call('INCRBY', prefix .. 'event:n', count) - count
 local lines = {string.format('1 %s %s %s %.0f %.0f', epoch, ARGV[2], ARGV[3], before, count)}
--- Where nobody listens but the publisher, who knows the events, the numbers are all there is to tell.
-local heard = redis.call('PUBSUB', 'NUMSUB', prefix .. 'events')[2] > tonumber(ARGV[7])
+-- Where nobody listens but the publisher, who knows the events, the numbers are all there is to tell. Whether it does
+-- Redis knows, and not the publisher: its subscription may have been lost a moment ago.
+local listeners = redis.call('PUBSUB', 'NUMSUB', prefix .. 'events', prefix .. 'events:' .. ARGV[2])
+local heard = listeners[2] > listeners[4]
 local logs = {}
 
 local function opened(name)
@@ -32,8 +33,8 @@ local function opened(name)
     return log
 end
 
-for place = 8, #ARGV, 4 do
-    local n = before + (place - 8) / 4 + 1
+for place = 7, #ARGV, 4 do
+    local n = before + (place - 7) / 4 + 1
     local name, change, header, data = ARGV[place], tonumber(ARGV[place + 1]), ARGV[place + 2], ARGV[place + 3]
     if heard then
         lines[#lines + 1] = header

@@ -25,6 +25,7 @@ from chat.cursor import Cursor
 from chat.departures import Departures
 from chat.directory import Directory
 from chat.dispatch import Dispatch
+from chat.durability import check
 from chat.errors import ChatError, CloseReason
 from chat.frames import USER, Caller, Command, Event
 from chat.hub import Hub
@@ -49,12 +50,14 @@ from chat.tail import Tail
 from chat.tallies import Tallies
 from chat.times import wire_time_us
 from chat.transaction import Transaction, run_in_transaction
+from chat.watchers import watch_event
 from chat.writer import Writer
 
 __all__ = ["Node"]
 
 logger = logging.getLogger(__name__)
 KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
+HEARD_SECONDS = 1.0  # an event may take to every process; longer, and Redis is as good as away
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
 TOLD_LIMITS = {
     "contentCharacters": "CONTENT_CHARACTERS",
@@ -120,20 +123,9 @@ class Node:
         if self._greenlets:
             return
         parts = (
-            self.writer,
-            self.log,
-            self.tail,
-            self.opening,
-            self.positions,
-            self.tallies,
-            self.presence,
-            self.dispatch,
-            self.pulse,
-            self.bus,
-            self.departures,
-            self.sessions,
-            self.metrics,
-        )
+            self.writer, self.log, self.tail, self.opening, self.positions, self.tallies, self.presence, self.dispatch,
+            self.pulse, self.bus, self.departures, self.sessions, self.metrics,
+        )  # fmt: skip
         loops = {"generation": self._learn_generation}
         for part in parts:
             loops |= part.loops
@@ -148,6 +140,7 @@ class Node:
         while not self.generation:
             try:
                 with self.engine.connect() as connection:
+                    check(connection)
                     self.generation = connection.execute(select(Deployment.generation)).scalar_one()
             except SQLAlchemyError as error:
                 logger.warning("The database does not say what it is: %s", error.__class__.__name__)
@@ -234,6 +227,20 @@ class Node:
 
     def _uploaded(self, user_id: int, name: str) -> media.Attachment | None:
         return run_in_transaction(self.engine, self, lambda tx: media.attachment(tx, user_id, name))
+
+    def watch(self, caller: Caller, watched: Iterable[int]) -> None:
+        """Make the caller's session a watcher of these users, wherever it is. It hears all that is told from now on.
+
+        Processes hear the same events in the same order: our own having come back, it stands before what is to come.
+        """
+        event = watch_event(caller, watched)
+        if event.origin in self.hub.sessions:
+            self.hub.offer(event)
+            return
+        self.tell([event])
+        end = time.monotonic() + HEARD_SECONDS
+        while not event.n and self.log.epoch and time.monotonic() < end:
+            gevent.sleep(0.002)
 
     def _flood(self, caller: Caller) -> float:
         return self._floods.take(caller.user_id, 1.0, time.monotonic())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from chat.errors import ChatError
 from chat.ids import conversation_wire_id
-from chat.messages import Sent
+from chat.messages import Sent, message_json
 
 __all__ = ["Outgoing"]
 
@@ -83,3 +83,18 @@ class Outgoing:
     def wire_id(self) -> str:
         """The conversation's id on the wire."""
         return conversation_wire_id(self.group, self.low or None, self.high or None)
+
+    def json(self, conversation: int, seq: int, change: int, created_us: int) -> bytes:
+        """Return the message as it stands on the wire once the database has numbered it."""
+        return message_json(
+            self.wire_id,
+            conversation,
+            seq,
+            change,
+            self.sender,
+            self.local_id,
+            self.type,
+            self.content,
+            self.body,
+            created_us,
+        )

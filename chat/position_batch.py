@@ -31,6 +31,7 @@ class Row(NamedTuple):
     high: int | None
     read_seq: int
     unread: int
+    last_seq: int  # of the conversation, up to which `unread` counts
     moved: bool  # read further than before
     told_read: int | None
     told_delivered: int | None

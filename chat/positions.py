@@ -25,7 +25,7 @@ from chat.receipts import Receipt, Receipts
 
 __all__ = ["Positions"]
 
-SQL = "SELECT chat_positions_1($1::json)"
+SQL = "SELECT chat_positions_2($1::json)"
 QUEUE = 20_000  # positions of a kind that wait; beyond, reads are refused, and `delivered` comes with the next evidence
 BATCH = 250  # positions of one call: some 5 ms, for which the next reader waits, and who writes in these conversations
 DELIVERED_SECONDS = 1.5  # in which delivered positions gather: with the call itself they are written within 2 s
@@ -70,9 +70,9 @@ class Positions:
     def read(self, user_id: int, conversation_id: int, seq: int | None = None, origin: str = "") -> dict[str, Any]:
         """Move a member's read position up to `seq` (None: the last entry), and wait until it is committed.
 
-        Returns {conversationId, readSeq, unread} and, if it moved, `userChange`; a seq that is not ahead moves nothing.
-        `origin` is the session that gets this as its reply; the user's others are told. Raises ChatError not_a_member,
-        overloaded, or unavailable when the database does not answer: it may be written later.
+        Returns {conversationId, readSeq, unread, lastSeq} and, if it moved, `userChange`; a seq that is not ahead moves
+        nothing. `origin` is the session that gets this as its reply; the user's others are told. Raises ChatError
+        not_a_member, overloaded, or unavailable when the database does not answer: it may be written later.
         """
         (answer,) = self.read_many(user_id, [(conversation_id, seq)], origin)
         if isinstance(answer, ChatError):
@@ -252,7 +252,7 @@ class Positions:
         if reading is None:
             return []
         place = conversation_wire_id(row.conversation, row.low, row.high)
-        data = {"conversationId": place, "readSeq": row.read_seq, "unread": row.unread}
+        data = {"conversationId": place, "readSeq": row.read_seq, "unread": row.unread, "lastSeq": row.last_seq}
         events = []
         if row.moved:
             change = data["userChange"] = changes[row.user]

@@ -4,15 +4,15 @@
 -- member sent messages, which moved it, or null: the authors of what was passed over are still to be told}], each pair once.
 -- A seq beyond the last entry means the last entry; one that is not ahead, or not visible to the member, moves nothing.
 --
--- Answers {"rows": [[c, u, low, high, read_seq, unread, whether it was read further, receipt's read seq, receipt's delivered
--- seq, whom to give the receipt, wire id of u], ...], "changes": {u: u's own change after the last of their rows that were
+-- Answers {"rows": [[c, u, low, high, read_seq, unread, the last entry's seq, whether it was read further, receipt's read seq,
+-- receipt's delivered seq, whom to give the receipt, wire id of u], ...], "changes": {u: u's own change after the last of their rows that were
 -- read further}, "busy": [[c, u], ...]}. Rows are those with an "r" and those with a receipt; what has no receipt has nulls
 -- there. A pair with an "r" that is neither in rows nor busy is no member.
 --
 -- Nothing here waits for a row that somebody else has locked: it is reported busy, to be tried again, so that one long
 -- transaction holds up nobody else's positions and no deadlock comes of the order in which others lock. The locks are
 -- statements of their own: what follows must see what their last holder committed.
-CREATE OR REPLACE FUNCTION chat_positions_1(items json) RETURNS text
+CREATE OR REPLACE FUNCTION chat_positions_2(items json) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     delivered_told CONSTANT int := 50;  -- members above which no delivered receipts are told: each may cost every author a frame
@@ -123,7 +123,7 @@ BEGIN
                 greatest(0, last_count - greatest(count_to, first_count) - own_to - CASE WHEN last_recalled_seq > read_to THEN (
                     SELECT count(*) FROM entries e WHERE e.conversation_id = c AND e.seq > read_to AND e.recalled_at IS NOT NULL
                     AND e.sender_id <> u) ELSE 0 END),
-                read_to > read_seq, told_read, told_delivered, authors, public_id))
+                last_seq, read_to > read_seq, told_read, told_delivered, authors, public_id))
             FROM told WHERE reads OR authors IS NOT NULL), '[]'),
         'changes', coalesce((SELECT json_object_agg(user_id, change) FROM changes), '{}'),
         'busy', coalesce(busy, '[]'))

@@ -10,6 +10,7 @@ from gevent.socket import wait_read, wait_readwrite
 from psycopg import pq
 from sqlalchemy.engine import make_url
 
+from chat.durability import ENSURE
 from chat.stores import SETTINGS
 
 __all__ = ["Lost", "Refused", "Statement", "Unreachable"]
@@ -96,6 +97,7 @@ class Statement:
     def _open(self) -> "psycopg.Connection[tuple[()]]":
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection.execute(ENSURE)
             result = connection.pgconn.prepare(b"s", self._sql)
         except psycopg.OperationalError as error:
             raise Unreachable(str(error)) from error

@@ -27,28 +27,17 @@ def log_name(scope: str, target: int) -> str:
 
 
 def own_channel(prefix: str, process_id: str) -> str:
-    """Return the channel that one process alone hears."""
+    """Return the channel that one process alone hears, by which Redis also knows that it listens."""
     return f"{prefix}events:{process_id}"
 
 
 class Publishing:
-    """The one Lua call of a process. `ask(*command)` sends a command to Redis and returns its answer.
+    """The one Lua call of a process. `ask(*command)` sends a command to Redis and returns its answer."""
 
-    `listens`: this process subscribes to what it publishes.
-    """
-
-    def __init__(
-        self,
-        redis: Redis,
-        ask: Callable[..., Any],
-        config: Mapping[str, Any],
-        process_id: str,
-        *,
-        listens: bool,
-    ):
+    def __init__(self, redis: Redis, ask: Callable[..., Any], config: Mapping[str, Any], process_id: str):
         self._ask = ask
         self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
-        self._prefix, self._process_id, self._listens = config["REDIS_PREFIX"], process_id, int(listens)
+        self._prefix, self._process_id = config["REDIS_PREFIX"], process_id
         self._script = redis.register_script(SCRIPT.read_text())
 
     def publish(self, batch: int, events: Iterable[Event]) -> str:
@@ -56,7 +45,7 @@ class Publishing:
 
         `batch` is the process's own number of this call, which it hears again. Raises RedisError.
         """
-        arguments: list[Any] = [self._prefix, self._process_id, batch, *self._bounds, self._listens]
+        arguments: list[Any] = [self._prefix, self._process_id, batch, *self._bounds]
         for event in events:
             arguments += (
                 log_name(event.scope, event.target) if event.logged else "",
@@ -76,7 +65,7 @@ class Publisher:
 
     def __init__(self, redis: Redis, config: Mapping[str, Any]):
         self._redis, self._prefix = redis, config["REDIS_PREFIX"]
-        self._publishing = Publishing(redis, redis.execute_command, config, secrets.token_hex(6), listens=False)
+        self._publishing = Publishing(redis, redis.execute_command, config, secrets.token_hex(6))
 
     def tell(self, events: list[Event]) -> bool:
         """Publish committed events at once. False: Redis did not take them; what has a `change` comes by the tail."""

@@ -4,17 +4,17 @@ Everything a carrier has to report comes in here; nothing here waits but `_catch
 own.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import gevent
-from gevent.lock import BoundedSemaphore
 
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
-from chat.frames import USER, Event
+from chat.frames import USER, Caller, Event
 from chat.opening import Opened
 from chat.protocols import native
 from chat.resuming import Resuming, first_cursor, lacks
@@ -22,8 +22,10 @@ from chat.session import Session, State
 
 __all__ = ["Admitted", "Sessions"]
 
+logger = logging.getLogger(__name__)
 PROTOCOL = "chat.v1"
-MAKING = 3  # logins of a host application's tokens made at a time: the database connections are for others, too
+MAKING = 3  # database connections for logins of a host application's tokens: the others are for others
+TOGETHER = 20  # of these logins in one commit: some 20 ms of the database, for which the first of them waits
 CARRY_ON = 1.0  # seconds after which a client may come back when there were too many
 
 
@@ -42,7 +44,8 @@ class Sessions:
     def __init__(self, node: Any):
         self._node = node
         self._resuming = Resuming(node)
-        self._making = BoundedSemaphore(MAKING)
+        self._newcomers: list[tuple[Session, str]] = []  # with a host application's token; as many as sessions at most
+        self._makers = 0
         self._limit = node.config["SESSIONS_PER_USER"]
         self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
         self._per_address: dict[str, int] = {}
@@ -185,19 +188,41 @@ class Sessions:
         if away:
             self.end(session, CloseReason.INTERNAL)
         elif token:
-            gevent.spawn(self._make_login, session, token)
+            self._newcomers.append((session, token))
+            if self._makers < MAKING:
+                self._makers += 1
+                gevent.spawn(self._make_logins)
         else:
             self.end(session, CloseReason.LOGIN_ENDED)
 
-    def _make_login(self, session: Session, token: str) -> None:
+    def _make_logins(self) -> None:
         try:
-            with self._making:
-                caller = self._node.auth.authenticate(token)
+            while self._newcomers:
+                batch, self._newcomers = self._newcomers[:TOGETHER], self._newcomers[TOGETHER:]
+                self._make(batch)
+                self._node.hub.flush()
+        finally:
+            self._makers -= 1
+
+    def _make(self, batch: list[tuple[Session, str]]) -> None:
+        """Let in who has a login now. Should one of them be what the others fail for, each is tried alone."""
+        callers: list[Caller | ChatError]
+        try:
+            callers = self._node.auth.authenticate_all([token for _, token in batch])
         except ChatError as error:
-            self.end(session, CloseReason.BAD_TOKEN if error.code.status < 500 else CloseReason.INTERNAL)
-        else:
-            self._ask(session, Admitted(caller.public_id, caller.login_id))
-        self._node.hub.flush()
+            callers = [error] * len(batch)
+        except Exception:
+            if len(batch) > 1:
+                for one in batch:
+                    self._make([one])
+                return
+            logger.exception("A login could not be made")
+            callers = [ChatError("internal")]
+        for (session, _), caller in zip(batch, callers, strict=True):
+            if not isinstance(caller, ChatError):
+                self._ask(session, Admitted(caller.public_id, caller.login_id))
+            else:
+                self.end(session, CloseReason.BAD_TOKEN if caller.code.status < 500 else CloseReason.INTERNAL)
 
     def _ask(self, session: Session, admitted: Admitted) -> None:
         self._node.opening.ask(session, admitted)

@@ -6,7 +6,9 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+
+from chat.durability import ENSURE
 
 __all__ = ["PLANNING", "SETTINGS", "database_pool", "redis_pool"]
 
@@ -21,7 +23,7 @@ DATABASE_OPTIONS = f"{SETTINGS} {PLANNING}"
 
 def database_pool(config: Mapping[str, Any]) -> Engine:
     """Return the pool for units of work. It connects at first use."""
-    return create_engine(
+    engine = create_engine(
         config["DATABASE_URL"],
         pool_size=config["DATABASE_POOL"],
         max_overflow=0,
@@ -30,6 +32,13 @@ def database_pool(config: Mapping[str, Any]) -> Engine:
         hide_parameters=True,  # an error's text goes to the log: what people write does not belong there
         connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
     )
+    event.listen(engine, "connect", _ensure)
+    return engine
+
+
+def _ensure(connection: Any, _record: Any) -> None:
+    connection.execute(ENSURE)
+    connection.commit()  # taken back by the first rollback, it would hold until then only
 
 
 def redis_pool(config: Mapping[str, Any]) -> Redis:

@@ -46,7 +46,10 @@ class Tail:
         user_behind: Callable[[int, int], None],
     ):
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
-        self._after = Statement(database_url, "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)", "chat filling")
+        after = "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)"
+        # Two loops ask it, and a statement bears one call at a time.
+        self._after = Statement(database_url, after, "chat filling")
+        self._unlogged = Statement(database_url, after, "chat tail")
         self._members = Statement(database_url, "SELECT chat_members_1($1::bigint)", "chat members")
         self._pairs = Statement(database_url, "SELECT chat_pairs_1($1::json)", "chat tail")
         self._joined = Statement(database_url, "SELECT chat_joined_1($1::bigint, $2::json)", "chat tail")
@@ -56,6 +59,7 @@ class Tail:
         self._holes: list[Audience] = []
         self._unread_lists: list[Audience] = []
         self._hole, self._list, self._sooner = Signal(), Signal(), Signal()
+        self._unsure = False
         self.looked_us = 0
         self.began = 0.0  # monotonic time at which the last look began that found out everything
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
@@ -76,7 +80,10 @@ class Tail:
         hub = self._hub()
         audience = hub.audiences.get(event.target)
         inside = () if audience is None else audience.users
-        return any(number in hub.users and number not in inside for number in event.members)
+        for number in event.members:  # noqa: SIM110 - no generator, for this is asked of every private message
+            if number not in inside and number in hub.users:
+                return True
+        return False
 
     def fill(self, audience: Audience) -> None:
         """Ask for what a conversation's gate waits for."""
@@ -84,7 +91,8 @@ class Tail:
         self._hole.set()
 
     def look_soon(self) -> None:
-        """Look at once: something may have been missed."""
+        """Look at once: something may have been missed, and something later heard of that hides it."""
+        self._unsure = True
         self._sooner.set()
 
     def read_members(self, audience: Audience) -> None:
@@ -99,6 +107,7 @@ class Tail:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
+                self._unsure = True
             self._sooner.wait(IN_DOUBT if self._log.epoch is None else EVERY)
             self._sooner.clear()
 
@@ -107,6 +116,7 @@ class Tail:
         if not since:
             since = int(time.time() * 1e6) - 2 * BACK_US
         began = time.monotonic()
+        unsure, self._unsure = self._unsure, False
         seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
         self._ended(seen["ended"])
         behind = self._behind(seen)
@@ -117,6 +127,8 @@ class Tail:
                     (scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change
                 ]
             self._heal(behind)
+        if unsure:
+            self._begin_all(seen["users"])
         self.began, self.looked_us = began, seen["now"]
         return int(seen["now"]) - BACK_US
 
@@ -162,6 +174,14 @@ class Tail:
                     hub.pair(user, low + high - number)
                     self._begin_joined(user)
 
+    def _begin_all(self, users: list[tuple[int, int]]) -> None:
+        """Let these users into what they were let into, whatever was told of them since."""
+        for number, _ in users:
+            user = self._hub().users.get(number)
+            if user is not None:
+                self._begin_joined(user)
+        self._hub().flush()
+
     def _begin_joined(self, user: LocalUser) -> None:
         """Let a user into the conversations that the database has them in, and nobody told them of."""
         hub = self._hub()
@@ -171,16 +191,17 @@ class Tail:
             audience = hub.audiences.get(conversation)
             if audience is None:
                 hub.begin(conversation, after, change)
-            elif audience.version >= 0 and user.id not in audience.users:  # below, the list is about to be read
-                # Somebody else's opening made the room, and what let this one in was lost. A version that cannot be
-                # has the list read; what was said until then, they have to ask for.
+            elif audience.version >= 0 and audience.gate.last > after and user.id not in audience.users:
+                # Somebody else's opening made the room, and what let this one in went through its gate unheard (else it
+                # is still to come, and nothing from before it may reach them). A version that cannot be has the list
+                # read; what was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
                 hub.offer(Event.resync(user.id))
 
     def _heal_logs(self, conversations: list[int]) -> None:
         """Publish again what a log lacks, so that its readers need not ask the database."""
         for conversation, last in self._log.changes(conversations).items():
-            row = self._entries(conversation, last)
+            row = self._entries(self._unlogged, conversation, last)
             if row is not None and last < row["upto"] == row["change"]:
                 self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
 
@@ -202,7 +223,7 @@ class Tail:
             self._hub().flush()
 
     def _fill_one(self, audience: Audience) -> None:
-        row = self._entries(audience.id, audience.gate.last) if audience.behind else None
+        row = self._entries(self._after, audience.id, audience.gate.last) if audience.behind else None
         if row is None:
             audience.filling = False
             return
@@ -212,9 +233,9 @@ class Tail:
         audience.wanted = row["change"]
         self._hub().filled(audience, events, row["upto"])
 
-    def _entries(self, conversation: int, since: int) -> Any:
+    def _entries(self, statement: Statement, conversation: int, since: int) -> Any:
         """Return what a conversation holds after a change, None if it is gone. Raises Lost or Refused."""
-        answer = self._after.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
+        answer = statement.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
         return orjson.loads(answer) if answer else None
 
     def _read_lists(self) -> None:

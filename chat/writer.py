@@ -16,7 +16,7 @@ from gevent.event import Event as Signal
 
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Event
-from chat.messages import Sent, message_json
+from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost, Refused, Statement
 
@@ -257,17 +257,27 @@ class Writer:
         private = not message.group
         if private:
             self._learn((message.low, message.high), number)
-        data = _json(message, number, seq, change, stamp)
+        data = message.json(number, seq, change, stamp)
         self._answer(message, Sent(data, known=False))
         members = tuple({message.low, message.high}) if private else ()
-        stands: dict[str, Any] = {"change": change, "seq": seq, "version": version, "members": members}
-        return Event("message", data, CONVERSATION, number, **stands, origin=message.origin, private=private)
+        return Event(
+            "message",
+            data,
+            CONVERSATION,
+            number,
+            change=change,
+            seq=seq,
+            version=version,
+            members=members,
+            origin=message.origin,
+            private=private,
+        )
 
     def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
         _, _, number, seq, change, stamp, _, digest, _ = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
-        return Sent(_json(message, number, seq, change, stamp), known=True)
+        return Sent(message.json(number, seq, change, stamp), known=True)
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""
@@ -288,11 +298,6 @@ class Writer:
             self._pairs[pair] = number
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
-
-
-def _json(message: Outgoing, number: int, seq: int, change: int, stamp: int) -> bytes:
-    of, said = message, (message.type, message.content, message.body)
-    return message_json(of.wire_id, number, seq, change, of.sender, of.local_id, *said, stamp)
 
 
 def _array(numbers: Iterable[Any]) -> bytes:

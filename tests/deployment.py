@@ -1,11 +1,13 @@
 """A deployment for tests: private PostgreSQL and Redis and web servers, each to be killed and started again."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +146,10 @@ def wait_for(condition: Any, seconds: float, what: str) -> Any:
 
 
 def free_port() -> int:
-    """Return a port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free at the moment, and that no connection is given by itself while its server is away."""
+    given_out_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(10_000, given_out_from), 100):
+        with socket.socket() as probe, suppress(OSError):  # taken
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("of a hundred ports none is free")

@@ -31,7 +31,7 @@ LAYERS = [
 PURE = [
     "chat.frames", "chat.outbox", "chat.gate", "chat.cursor", "chat.limits", "chat.errors", "chat.transports.framing", "chat.ids",  # noqa: E501
     "chat.text", "chat.times", "chat.messages", "chat.protocols", "chat.protocols.native", "chat.message_types", "chat.message_types.text",  # noqa: E501
-    "chat.session", "chat.audience", "chat.watermark", "chat.outgoing",
+    "chat.session", "chat.audience", "chat.watchers", "chat.watermark", "chat.outgoing",
 ]  # fmt: skip
 OUTSIDE = {
     "flask",

@@ -22,14 +22,14 @@ class WatchSchema(WireSchema):
 
 
 def _watch(node: Any, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
+    if not caller.session_id:
+        raise ChatError("invalid", details={"Chat-Session": ["Name the session that is to watch."]})
     ids = list(dict.fromkeys(data["user_ids"]))
     most = node.config["PRESENCE_WATCH"]
     if len(ids) > most:
         raise ChatError("invalid", details={"userIds": [f"Must have at most {most} entries."]})
     rows = run_in_transaction(node.engine, node, lambda tx: users.by_ids(tx, ids))
-    session = node.hub.sessions.get(caller.session_id)
-    if session is not None:
-        node.hub.watch(session, [row.id for row in rows])  # before the question: what changes in between is told
+    node.watch(caller, [row.id for row in rows])  # first, so that what changes in between is told
     return {"presence": persons.presence(node, rows)}
 
 

@@ -69,6 +69,17 @@ def get(user_id: str) -> Response:
     return run_verb("user.get", sent(userId=user_id))
 
 
+@blueprint.put("/presence/watch")
+@describe(
+    "Have the session that the header `Chat-Session` names told when these users come and go.",
+    verb="presence.watch",
+    response=PresenceListSchema,
+)
+def watch() -> Response:
+    """Watch users, for clients that receive by poll or stream."""
+    return run_verb("presence.watch", sent())
+
+
 @blueprint.get("/presence")
 @describe("Ask who is online (`ids`, at most 200, comma between).", verb="presence.get", response=PresenceListSchema)
 def presence() -> Response:

@@ -7,7 +7,7 @@ from chat.errors import ChatError
 from chat.text import is_address, line_of, search_key
 from chat.transaction import Transaction
 
-__all__ = ["Account", "Credentials", "credentials", "keep_hash", "register", "vouched"]
+__all__ = ["Account", "Credentials", "credentials", "keep_hash", "register", "shown"]
 
 KEY_CHARACTERS = 200  # of the column; 64 characters can unfold to more than a thousand
 NAME_CHARACTERS = 64
@@ -60,17 +60,11 @@ def keep_hash(tx: Transaction, user_id: int, password_hash: str) -> None:
     tx.execute("UPDATE users SET password_hash = :hash WHERE id = :id", {"id": user_id, "hash": password_hash})
 
 
-def vouched(tx: Transaction, public_id: str, name: str, avatar: str | None, *, create: bool) -> int:
-    """Return the number of a host application's user, made at first sight if `create`. Raises ChatError bad_token."""
-    found: int | None = tx.execute("SELECT id FROM users WHERE public_id = :id", {"id": public_id}).scalar()
-    if found is None and create:
-        shown = line_of(name, NAME_CHARACTERS) or public_id
-        values = {"public_id": public_id, "name": shown, "name_key": search_key(shown, KEY_CHARACTERS)}
-        tx.execute(VOUCHED, {**values, "avatar": avatar if avatar and is_address(avatar) else None})
-        found = tx.execute("SELECT id FROM users WHERE public_id = :id", {"id": public_id}).scalar()
-    if found is None:
-        raise ChatError("bad_token", "Nobody here has the id that this token names.")
-    return found
+def shown(public_id: str, name: str, avatar: str | None) -> dict[str, str | None]:
+    """Return what a host application's user is made with: {public_id, name, name_key, avatar}, fit to be shown."""
+    line = line_of(name, NAME_CHARACTERS) or public_id
+    picture = avatar if avatar and is_address(avatar) else None
+    return {"public_id": public_id, "name": line, "name_key": search_key(line, KEY_CHARACTERS), "avatar": picture}
 
 
 def _username_key(username: str) -> str:
@@ -90,10 +84,3 @@ person AS (
 SELECT id, public_id FROM person
 """
 CREDENTIALS = "SELECT id, public_id, password_hash FROM users WHERE username_key = :key"
-VOUCHED = """
-WITH person AS (
-    INSERT INTO users (public_id, name, name_key, avatar) VALUES (:public_id, :name, :name_key, :avatar)
-    ON CONFLICT DO NOTHING RETURNING id
-)
-INSERT INTO user_heads (user_id) SELECT id FROM person
-"""

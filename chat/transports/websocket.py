@@ -25,7 +25,6 @@ SUBPROTOCOL = "chat.v1"
 VERSION = "13"
 SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 CLEAN = (b"", (1000).to_bytes(2, "big"))  # how a client says that it leaves; 1001 is a page that is perhaps reloaded
-SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
 class WebSocket(Stream):

@@ -12,7 +12,7 @@ const ROUTES = {
   delivered: ({ conversationId, ...body }) => ({ path: inConversation(conversationId, 'delivered'), body }),
   typing: ({ conversationId, ...body }) => ({ path: inConversation(conversationId, 'typing'), body }),
   sync: (body) => ({ path: '/sync', body }),
-  'presence.watch': ({ userIds }) => ({ method: 'GET', path: `/presence?ids=${userIds.map(enc).join(',')}` }),
+  'presence.watch': (body) => ({ method: 'PUT', path: '/presence/watch', body }),
 };
 
 /** Run a verb over REST for a session; its answer is what the live connection would have replied. */

@@ -123,11 +123,11 @@ export class Conversation {
     this.read(seq);
   }
 
-  /** Another device of this user read: the server's number holds for everything seen so far. */
-  absorbUnread({ readSeq, unread }) {
-    if (readSeq < this.readSeq) return;
+  /** Another device of this user read: the server's number holds up to `lastSeq`; what is held beyond comes on top. */
+  absorbUnread({ readSeq, unread, lastSeq }) {
+    if (readSeq < this.readSeq || (readSeq === this.readSeq && lastSeq < this.counted.seq)) return;
     this.readSeq = readSeq;
-    this.counted = { unread, seq: this.heldSeq };
+    this.counted = { unread, seq: lastSeq };
     this.#recount();
   }
 

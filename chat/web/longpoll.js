@@ -13,6 +13,7 @@ const BREATH = 100; // ms between polls, so that events that come one by one are
 export class LongPollCarrier {
   kind = 'longpoll';
   session = null; // whose the last poll was; another server goes on with one of its own
+  watched = null; // what was asked of it last, and has to be asked of the next one
   #stop = new AbortController();
 
   constructor({ api, cursor, onEvent }) {
@@ -24,6 +25,7 @@ export class LongPollCarrier {
   }
 
   request(op, data) {
+    if (op === 'presence.watch') this.watched = data;
     return overRest(this.api, op, data, this.session);
   }
 
@@ -55,6 +57,7 @@ export class LongPollCarrier {
 
   async #poll(wait) {
     const values = new URLSearchParams(this.cursor ? { cursor: this.cursor, timeout: wait } : { timeout: wait });
+    const before = this.session;
     const onHeaders = (headers) => (this.session = headers.get('Chat-Session') ?? this.session);
     const limits = { signal: this.#stop.signal, within: wait * 1000 + SLACK, onHeaders };
     const { events, cursor } = await this.api.call('GET', `/poll?${values}`, limits);
@@ -62,7 +65,13 @@ export class LongPollCarrier {
     for (const frame of events) this.onEvent(frame);
     this.cursor = cursor;
     this.onEvent({ event: 'cursor', data: { cursor } });
+    if (this.session !== before && this.watched) this.#watchAnew();
     return events.find(({ event }) => event === 'bye')?.data;
+  }
+
+  async #watchAnew() {
+    const answer = await this.request('presence.watch', this.watched).catch(() => null);
+    for (const data of answer?.presence ?? []) this.onEvent({ event: 'presence', data });
   }
 
   #end(outcome) {

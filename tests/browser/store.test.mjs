@@ -69,6 +69,19 @@ test('unread beyond what is held is the server’s count and what came since', (
   assert.equal(conversation(store).unread, 121);
 });
 
+test('what another device has read is counted up to its last entry, whatever is held by then', () => {
+  const store = storeWith(summary(500, { unread: 120, readSeq: 300 }));
+  message(store, entry(501), entry(502));
+  const told = { conversationId: 'p1-2', readSeq: 400, unread: 60, lastSeq: 501 };
+  store.apply({ event: 'unread', data: told });
+  assert.equal(conversation(store).unread, 61, 'the 502nd was not counted yet');
+  store.apply({ event: 'unread', data: { ...told, readSeq: 450, unread: 40, lastSeq: 503 } });
+  message(store, entry(503));
+  assert.equal(conversation(store).unread, 40, 'the 503rd was counted before it came');
+  store.apply({ event: 'unread', data: { ...told, readSeq: 450, unread: 38 } });
+  assert.equal(conversation(store).unread, 40, 'an older word');
+});
+
 test('an entry keeps its higher change, whichever comes first', () => {
   const store = storeWith(summary(5));
   message(store, entry(6));

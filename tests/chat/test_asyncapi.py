@@ -8,7 +8,7 @@ from chat.asyncapi import EVENTS, asyncapi
 from chat.commands import verbs
 from tests.chat.test_openapi import references
 
-TOLD_INSIDE = {"login.ended"}  # between processes only
+TOLD_INSIDE = {"login.ended", "presence.watch"}  # between processes only
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
+from sqlalchemy import event
 from werkzeug.datastructures import Headers
 
 from chat import auth
@@ -205,6 +206,19 @@ class TestHostTokens:
         desk.auth.forget(caller.login_id)
         assert refusal(desk.auth.authenticate, token) == "bad_token"
         assert refusal(desk.auth.authenticate, self.host_token(ann.public_id, jti="1", name="x")) == "bad_token"
+
+    def test_many_are_made_in_one_commit_and_each_has_its_own_answer(self, desk, world):
+        ann, bob = world.people("Ann", "Bob")
+        tokens = [self.host_token(bob.public_id), "nonsense", self.host_token("nobody"), self.host_token(ann.public_id)]
+        commits: list[object] = []
+        note = commits.append
+        event.listen(desk.engine, "commit", note)
+        one, bad, unknown, other = desk.auth.authenticate_all(tokens)
+        event.remove(desk.engine, "commit", note)
+        assert len(commits) == 1
+        assert (one.user_id, other.user_id) == (bob.user_id, ann.user_id)
+        assert (bad.code.name, unknown.code.name) == ("bad_token", "bad_token")
+        assert desk.auth.authenticate(tokens[0]) == one
 
     def test_a_name_of_nothing_visible_becomes_the_id(self, engine, redis_url, world):
         name = f"host{next(NUMBERS)}"

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from chat.audience import Audience
-from chat.frames import CONVERSATION, USER, WATCHERS, Event
+from chat.frames import CONVERSATION, USER, WATCHERS, Caller, Event
 from chat.hub import BREATH, KEPT_WHILE_OPENING, Hub
 from chat.session import HELD, State
+from chat.watchers import watch_event
 from tests.chat.carrier import session_of
 
 ROOM = 7
@@ -324,20 +325,30 @@ def test_a_session_that_catches_up_keeps_what_is_logged_and_says_when_it_was_too
 def test_peers_and_watchers_hear_of_a_user_once(house: House) -> None:
     ann, bob, cid, stranger = house.come(1), house.come(2), house.come(3), house.come(4)
     house.hub.pair(house.hub.users[2], 1)
-    house.hub.watch(bob, [1])
-    house.hub.watch(cid, [1, 4])
+    house.hub.watchers.watch(bob, [1])
+    house.hub.watchers.watch(cid, [1, 4])
     house.offer(Event("presence", b"{}", WATCHERS, 1))
     assert [session.carrier.names() for session in (ann, bob, cid, stranger)] == [[], ["presence"], ["presence"], []]
 
 
 def test_a_new_list_of_the_watched_takes_the_place_of_the_old(house: House) -> None:
     bob = house.come(2)
-    house.hub.watch(bob, [1, 3])
-    house.hub.watch(bob, [3, 4])
+    house.hub.watchers.watch(bob, [1, 3])
+    house.hub.watchers.watch(bob, [3, 4])
     for user_id in (1, 3, 4):
         house.offer(Event("presence", b"{}", WATCHERS, user_id))
     assert len(bob.carrier.events) == 2
     assert set(house.hub.watchers) == {3, 4}
+
+
+def test_a_session_is_made_a_watcher_by_an_event_of_its_own_user_only_and_hears_nothing_of_it(house: House) -> None:
+    bob = house.come(2)
+    house.offer(watch_event(Caller(3, "u3", 1, bob.id), [1]))
+    house.offer(watch_event(Caller(2, "u2", 1, "elsewhere"), [1]))
+    assert not house.hub.watchers
+    house.offer(watch_event(Caller(2, "u2", 1, bob.id), [1]))
+    assert house.hub.watchers == {1: {bob}}
+    assert bob.carrier.events == []
 
 
 # The end.
@@ -347,7 +358,7 @@ def test_nothing_is_left_of_who_has_gone(house: House) -> None:
     sessions = [house.come(1), house.come(1), house.come(2)]
     house.hub.pair(house.hub.users[1], 2)
     house.hub.pair(house.hub.users[2], 1)
-    house.hub.watch(sessions[0], [2])
+    house.hub.watchers.watch(sessions[0], [2])
     for session in sessions:
         house.hub.leave(session)
         house.hub.leave(session)  # twice harms nobody
@@ -405,6 +416,14 @@ def test_what_the_database_is_known_to_hold_is_read_until_it_has_come_through(ho
     house.hub.filled(house.holes[1], [message(3)], 3)
     assert heard(ann) == [1, 2, 3]
     assert house.hub.reached(ROOM, 3)
+    assert not house.hub.lagging()
+
+
+def test_a_hole_before_what_came_counts_as_committed(house: House) -> None:
+    house.come(1)
+    house.offer(message(2))  # the first was told while nobody here listened
+    assert house.hub.lagging()
+    house.hub.filled(house.holes[0], [message(1)], 1)
     assert not house.hub.lagging()
 
 

@@ -24,10 +24,12 @@ class Press:
 
     def __init__(self, redis: Redis, prefix: str, *, listens: bool = True, **config: Any):
         self.redis, self.prefix = redis, prefix
-        self.log = Log(redis, DEFAULTS | {"REDIS_PREFIX": prefix} | config, secrets.token_hex(4), listens=listens)
+        process_id = secrets.token_hex(4)
+        self.log = Log(redis, DEFAULTS | {"REDIS_PREFIX": prefix} | config, process_id)
         self.subscription, self.other = redis.pubsub(), redis.pubsub()  # as if two processes listened
-        for each in (self.subscription, self.other):
-            each.subscribe(prefix + "events")
+        for each, name in ((self.subscription, process_id if listens else "another"), (self.other, "other")):
+            each.subscribe(f"{prefix}events:{name}", prefix + "events")
+            each.get_message(timeout=5)
             each.get_message(timeout=5)
         self.loop = gevent.spawn(self.log.loops["log"])
 
@@ -102,6 +104,15 @@ def test_where_only_the_publisher_listens_the_numbers_are_told_and_not_the_event
     batch = press.publish(message(1), message(2))
     assert (batch.before, batch.last, batch.events()) == (0, 2, [])
     assert len(press.read(ROOM).events) == 2
+
+
+def test_one_whose_subscription_was_lost_is_heard_by_a_single_listener(press: Press) -> None:
+    press.subscription.close()  # which the publisher does not know yet
+    with gevent.Timeout(PATIENCE):
+        while press.redis.pubsub_numsub(press.prefix + "events")[0][1] != 1:
+            gevent.sleep(0.001)
+    press.subscription = press.other
+    assert [event.change for event in press.publish(message(1), message(2)).events()] == [1, 2]
 
 
 def test_one_who_publishes_without_listening_is_heard_by_a_single_listener(presses: Any) -> None:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from sqlalchemy import Engine
 
+from chat import durability
 from chat import node as node_module
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Caller, Command, Event
@@ -133,6 +134,33 @@ def test_the_last_entry_that_a_session_was_handed_is_known(node: Node) -> None:
     assert node.last_handed(Caller(1, "u1", 1, "another"), 7) is None
 
 
+def test_a_session_here_watches_at_once_and_nobody_else_is_told(node: Node) -> None:
+    session = session_of(1, owner=node.hub)
+    node.hub.enter(session)
+    node.bus.publish = lambda events: pytest.fail("published")  # type: ignore[method-assign]
+    node.watch(session.caller, [2])
+    assert node.hub.watchers == {2: {session}}
+
+
+def test_a_session_elsewhere_is_asked_for_by_an_event_whose_echo_is_waited_for(node: Node) -> None:
+    told: list[Event] = []
+
+    def publish(events: list[Event]) -> None:
+        told.extend(events)
+        gevent.spawn_later(0.02, setattr, events[0], "n", 1)
+
+    node.bus.publish, node.log.epoch = publish, "e"  # type: ignore[method-assign]
+    node.watch(Caller(1, "u1", 1, "elsewhere"), [2])
+    (event,) = told
+    assert (event.target, event.origin, event.data, event.n) == (1, "elsewhere", {"users": [2]}, 1)
+    assert not node.hub.watchers
+
+
+def test_without_redis_nobody_waits_for_an_echo(node: Node) -> None:
+    with gevent.Timeout(0.5):
+        node.watch(Caller(1, "u1", 1, "elsewhere"), [2])
+
+
 def test_the_end_of_a_login_ends_its_sessions_here_at_once(node: Node) -> None:
     kept, ended = session_of(1, owner=node.hub, login=1), session_of(1, owner=node.hub, login=2)
     for session in (kept, ended):
@@ -158,3 +186,12 @@ def test_a_part_that_fails_is_begun_anew(node: Node, monkeypatch: pytest.MonkeyP
 def test_the_generation_is_learned_from_the_database(node: Node, world: World) -> None:
     node._learn_generation()
     assert node.generation == world.rows("SELECT generation FROM deployment")[0][0]
+
+
+def test_a_database_that_may_forget_is_told_of_at_the_start_and_worked_with(
+    node: Node, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(durability, "complaints", lambda settings: [f"fsync is {settings['fsync']}"])
+    node._learn_generation()
+    assert node.generation
+    assert caplog.messages == ["fsync is on"]

@@ -1,5 +1,7 @@
 """A message on its way."""
 
+import orjson
+
 from chat.outgoing import Outgoing
 
 
@@ -24,3 +26,9 @@ def test_its_size_counts_what_is_kept_of_it() -> None:
 def test_it_begins_unanswered_and_without_copies() -> None:
     message = outgoing((5, 0, 0))
     assert (message.copies, message.busy, message.ask_only, message.refusal) == (None, 0, False, None)
+
+
+def test_it_is_on_the_wire_what_the_database_made_of_it() -> None:
+    told = orjson.loads(outgoing((5, 0, 0), "hi", '{"metadata":{"a":1}}').json(5, 3, 4, 1_000_001))
+    assert (told["conversationId"], told["seq"], told["change"], told["metadata"]) == ("g5", 3, 4, {"a": 1})
+    assert (told["senderId"], told["localId"], told["createdAt"]) == ("ann", "local", "1970-01-01T00:00:01.000001Z")

@@ -156,7 +156,7 @@ def wait_until(holds, seconds=5.0):
 def test_reading_moves_the_position_and_answers_what_is_left(scene, pair):
     ann, bob, conversation = pair
     answer = scene.positions().read(bob, conversation, 4)
-    assert answer == {"conversationId": f"p{ann}-{bob}", "readSeq": 4, "unread": 6, "userChange": 1}
+    assert answer == {"conversationId": f"p{ann}-{bob}", "readSeq": 4, "unread": 6, "lastSeq": 10, "userChange": 1}
     row = scene.member(conversation, bob)
     assert (row.read_seq, row.read_count, row.delivered_seq) == (4, 4, 4)
     assert row.moved_at is not None
@@ -491,7 +491,7 @@ def test_a_message_that_says_less_is_read_than_was_read_meanwhile_takes_nothing_
     with ThreadPoolExecutor(1) as thread:
         with world.engine.begin() as connection:
             items = [{"c": world.number(place), "u": bob.user_id, "d": None, "r": 8}]
-            connection.execute(text("SELECT chat_positions_1(:items)"), {"items": orjson.dumps(items).decode()})
+            connection.execute(text("SELECT chat_positions_2(:items)"), {"items": orjson.dumps(items).decode()})
             sending = thread.submit(world.send, place, bob, read_seq=3)
             waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_2%'"
             wait_until(lambda: world.rows(waiting))

@@ -35,6 +35,7 @@ def test_a_statement_is_prepared_once_and_run_over_and_over(statement: Statement
 
 
 def test_nothing_connects_before_the_first_run(database_url: str, engine: Engine) -> None:
+    wait_for(lambda: count(engine) == 0, 5, "the end of the connections before")
     Statement(database_url, "SELECT 1", NAME)
     assert count(engine) == 0
 

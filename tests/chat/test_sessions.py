@@ -2,14 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 
-from chat.errors import CloseReason
+from chat.errors import ChatError, CloseReason
+from chat.frames import Caller
 from chat.node import Node
 from chat.opening import Opened
+from chat.sessions import MAKING, TOGETHER
 from tests.chat.carrier import session_of
 from tests.chat.world import DEFAULTS
 from tests.clients.person import Person
@@ -294,8 +297,66 @@ def test_ten_devices_of_one_user_see_the_same_and_each_reply_goes_to_who_asked(a
         assert len(device.events("message")) == 9
 
 
-def test_who_was_let_in_while_the_door_closed_is_sent_elsewhere_at_once(database_url: str, redis_url: str) -> None:
-    node = Node(DEFAULTS | {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "JWT_SECRET": "s" * 32})
+@pytest.fixture
+def node(database_url: str, redis_url: str) -> Iterator[Node]:
+    """A node that was not started."""
+    made = Node(DEFAULTS | {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "JWT_SECRET": "s" * 32})
+    yield made
+    made.redis.close()
+
+
+def newcomers(node: Node, names: str) -> list[Any]:
+    """Have the database refuse sessions with host tokens of these names; return them when all was done about it."""
+    sessions = [session_of(place, owner=node.hub, live=False) for place in range(len(names))]
+    for session, name in zip(sessions, names, strict=True):
+        node.sessions.refused(session, name, False)
+    wait_for(lambda: gevent.sleep(0.001) or not node.sessions._makers, 5, "the logins")
+    return sessions
+
+
+def test_newcomers_are_let_in_a_few_commits_at_a_time_and_the_refused_told(node: Node) -> None:
+    asked: list[Any] = []
+    batches: list[int] = []
+    at_once: list[int] = []
+
+    def authenticate_all(tokens: list[str]) -> list[Any]:
+        batches.append(len(tokens))
+        at_once.append(node.sessions._makers)
+        gevent.sleep(0.01)
+        return [ChatError("bad_token") if token == "x" else Caller(1, token, 7) for token in tokens]
+
+    node.auth.authenticate_all = authenticate_all  # type: ignore[method-assign, assignment]
+    node.opening.ask = lambda session, named: asked.append(named.public_id)  # type: ignore[method-assign]
+    sessions = newcomers(node, "a" * 30 + "x" + "b" * 60)
+    assert sorted(asked) == ["a"] * 30 + ["b"] * 60
+    assert [session.carrier.closed[0] for session in sessions if session.carrier.closed] == [CloseReason.BAD_TOKEN]
+    assert (sum(batches), max(batches), max(at_once)) == (91, TOGETHER, MAKING)
+
+
+def test_one_newcomer_whom_the_database_chokes_on_keeps_nobody_else_out(node: Node) -> None:
+    asked: list[Any] = []
+
+    def authenticate_all(tokens: list[str]) -> list[Any]:
+        if "x" in tokens:
+            raise ValueError("ours")
+        return [Caller(1, token, 7) for token in tokens]
+
+    node.auth.authenticate_all = authenticate_all  # type: ignore[method-assign, assignment]
+    node.opening.ask = lambda session, named: asked.append(named.public_id)  # type: ignore[method-assign]
+    sessions = newcomers(node, "axb")
+    assert asked == ["a", "b"]
+    assert sessions[1].carrier.closed[0] is CloseReason.INTERNAL
+
+
+def test_while_the_database_is_away_newcomers_are_told_to_come_back(node: Node) -> None:
+    def authenticate_all(tokens: list[str]) -> list[Any]:
+        raise ChatError("overloaded")
+
+    node.auth.authenticate_all = authenticate_all  # type: ignore[method-assign, assignment]
+    assert {session.carrier.closed[0] for session in newcomers(node, "ab")} == {CloseReason.INTERNAL}
+
+
+def test_who_was_let_in_while_the_door_closed_is_sent_elsewhere_at_once(node: Node) -> None:
     early, late = session_of(1, owner=node.hub), session_of(2, owner=node.hub, live=False)
     node.hub.enter(early)
     node.sessions.end_all(CloseReason.RESTART, 0)
@@ -306,4 +367,3 @@ def test_who_was_let_in_while_the_door_closed_is_sent_elsewhere_at_once(database
     assert (reason, late.carrier.names()) == (CloseReason.GOING_AWAY, []), "not greeted first"
     assert json.loads(farewell.raw)["retryAfter"] > 0
     assert not node.hub.sessions
-    node.redis.close()

@@ -193,6 +193,24 @@ def test_who_was_let_into_a_group_untold_that_anothers_opening_made_known_is_in_
     assert watch.wait(here, 2) == ["resync", "after"]
 
 
+def test_a_later_change_of_a_user_that_was_told_does_not_hide_that_they_were_let_into_a_group(
+    world: World, watch: Watch
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(bob, history="joined", joining="open")
+    here = watch.come(ann)
+    world.join(club, ann)
+    watch.tail.told([Event("conversation", b"{}", USER, ann.user_id, change=1_000)])
+    watch.look()
+    assert world.number(club) not in watch.hub.audiences
+    watch.tail.look_soon()  # the subscription was lost in between
+    watch.look()
+    watch.wait(here, 1)
+    world.send(club, bob, "after")
+    watch.look()
+    assert watch.wait(here, 2)[-1] == "after"
+
+
 def test_a_user_whose_own_change_was_missed_is_told_of(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     watch.come(ann)
@@ -231,6 +249,25 @@ def test_a_log_that_lacks_something_gets_it(world: World, watch: Watch) -> None:
     with gevent.Timeout(PATIENCE):
         while watch.press.log.changes([number]) != {number: head.change}:
             gevent.sleep(0.005)
+
+
+def test_holes_are_filled_and_logs_are_healed_at_the_same_time(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    watch.come(ann, club)
+    change = world.send(club, bob, "untold")
+    number = world.number(club)
+    watch.tail._log.changes = lambda conversations: dict.fromkeys(conversations, 0)  # type: ignore[method-assign]
+    audience = watch.hub.audiences[number]
+
+    def fill() -> None:
+        for _ in range(50):
+            audience.gate.last, audience.wanted = 0, change
+            watch.tail._fill_one(audience)
+
+    both = [gevent.spawn(fill), gevent.spawn(watch.tail._heal_logs, [number] * 50)]
+    gevent.joinall(both, timeout=PATIENCE, raise_error=True)
+    assert all(one.successful() for one in both)
 
 
 def test_a_hole_is_filled_from_the_database_after_a_moment(world: World, watch: Watch) -> None:

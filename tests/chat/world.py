@@ -129,7 +129,7 @@ class World:
     def move(self, wire_id: str, member: Caller, seq: int) -> None:
         """Read up to an entry, by the positions' own SQL."""
         items = orjson.dumps([{"c": self.number(wire_id), "u": member.user_id, "d": None, "r": seq}]).decode()
-        self.sql("SELECT chat_positions_1(CAST(:items AS json))", items=items)
+        self.sql("SELECT chat_positions_2(CAST(:items AS json))", items=items)
 
     def recall(self, wire_id: str, seq: int) -> None:
         """Recall a message as a later command will: emptied, counted as a change, no longer unread."""

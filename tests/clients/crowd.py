@@ -44,7 +44,7 @@ class Crowd:
         urls = [*self.urls[web:], *self.urls[:web]]
         device = Client(person, carrier, urls=urls, **{"auto": True, **more})
         self.devices.append(device)
-        device.refresh()
+        asked_again(device.refresh, HEALED)
         return device
 
     def ledger(self) -> Ledger:

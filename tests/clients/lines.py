@@ -73,9 +73,9 @@ class WebSocketLine:
             self._socket.shutdown()
 
     def command(self, op: str, number: Any, data: Frame) -> None:
-        """Send a command; the answer comes among the frames."""
+        """Send a command; the answer comes among the frames, and none if it has no number."""
         try:
-            self._socket.send(json.dumps({"op": op, "id": number, "data": data}))
+            self._socket.send(json.dumps({"op": op, **({} if number is None else {"id": number}), "data": data}))
         except (OSError, websocket.WebSocketException) as error:
             raise Lost(str(error)) from error
 

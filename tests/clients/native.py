@@ -60,13 +60,17 @@ class Client(Memory):
         self.connect()
 
     def connect(self) -> None:
-        """Open a line and read it in a thread, once the one before is over. Raises Refused or Lost."""
+        """Open a line and read it in a thread, once the one before is over. Raises Refused or Lost.
+
+        A server that does not listen, or says after how many seconds to come back, is tried again.
+        """
         self._wait(lambda: self._line is None, PATIENCE, "the end of the line before")
-        line = self._open()
+        line = self._open_in_time()
         self._thread = threading.Thread(target=self._run, args=(line,), daemon=True)
         self._thread.start()
         if line.greets:
-            self._wait(lambda: self.hello or self.close_code is not None, PATIENCE, "hello")
+            # Whoever comes back by themselves is greeted at another attempt.
+            self._wait(lambda: self.hello or (not self.auto and self.close_code is not None), PATIENCE, "hello")
 
     @property
     def url(self) -> str:
@@ -109,11 +113,18 @@ class Client(Memory):
             self._take(answer)
         return number
 
-    def reply(self, number: Any) -> Any:
+    def pour(self, op: str, /, **data: Any) -> None:
+        """Send a command whose answer is not wanted, as fast as the connection takes it. Raises Lost."""
+        line = self._line
+        if line is None:
+            raise Lost("there is no line")
+        line.command(op, None, data)
+
+    def reply(self, number: Any, seconds: float = PATIENCE) -> Any:
         """Wait for the answer to a command and return its data. Raises Refused, or Lost when the line ended before."""
         _, line = self._asked[number]
         answer = self._wait(
-            lambda: self._replies.get(number) or (self._line is not line and Lost), PATIENCE, f"the answer to {number}"
+            lambda: self._replies.get(number) or (self._line is not line and Lost), seconds, f"the answer to {number}"
         )
         if answer is Lost:
             raise Lost(f"no answer to {number}")
@@ -195,6 +206,17 @@ class Client(Memory):
         self.streams.append([])
         return line
 
+    def _open_in_time(self) -> Line:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._open()
+            except (Lost, Refused) as failure:
+                pause = PAUSE if isinstance(failure, Lost) else failure.error.get("retryAfter")
+                if pause is None or time.monotonic() + pause > deadline:
+                    raise
+            self._closed.wait(pause)
+
     def _run(self, line: Line | None) -> None:
         """Read a line to its end, and the next, and so on."""
         while line is not None:
@@ -235,6 +257,8 @@ class Client(Memory):
 
     def _take_answer(self, frame: dict[str, Any]) -> None:
         number = frame["re"]
+        if number is None:  # a refusal of what no answer was wanted to
+            return
         if self._asked[number][0] == "message.send" and "data" in frame:
             self.acked.append(frame["data"])
             self.keep([frame["data"]])

@@ -92,6 +92,12 @@ def test_presence_of_several_is_asked_at_once(app, ann, bob):
     assert {one["userId"]: one["online"] for one in found} == {ann.id: True, bob.id: False}
 
 
+def test_who_watches_over_rest_names_their_session(ann, bob):
+    answer = ann.call("PUT", "/presence/watch", json={"userIds": [bob.id]})
+    assert (answer.status_code, code_of(answer)) == (400, "invalid")
+    assert list(answer.json["error"]["details"]) == ["Chat-Session"]
+
+
 @pytest.mark.parametrize("query", ["", "?ids=" + ",".join(f"u{n}" for n in range(201)), "?ids=" + "u" * 65])
 def test_whose_presence_must_be_said_and_is_bounded(ann, query):
     answer = ann.get(f"/presence{query}")

@@ -59,8 +59,10 @@ def test_a_hash_can_be_replaced(world):
     assert world.do(accounts.credentials, name).password_hash == "other"
 
 
-def test_a_vouched_user_is_made_once(world):
-    name = fresh("host")
-    first = world.do(lambda tx: accounts.vouched(tx, name, "Ann", None, create=True))
-    assert world.do(lambda tx: accounts.vouched(tx, name, "Bob", None, create=True)) == first
-    assert world.rows("SELECT name FROM users WHERE id = :id", id=first) == [("Ann",)]
+def test_a_hosts_user_is_made_fit_to_be_shown():
+    assert accounts.shown("h1", " Ann\n ", "https://x.example/a.png") == {
+        "public_id": "h1", "name": "Ann", "name_key": "ann", "avatar": "https://x.example/a.png",
+    }  # fmt: skip
+    assert accounts.shown("h1", "\u202e\n", "javascript:alert(1)") == {
+        "public_id": "h1", "name": "h1", "name_key": "h1", "avatar": None,
+    }  # fmt: skip

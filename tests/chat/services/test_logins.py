@@ -11,6 +11,11 @@ from chat.tokens import Claims
 from tests.chat.world import NUMBERS, World
 
 SECRET = "a secret of the tests, 32 bytes long"
+LATER = datetime.now(UTC) + timedelta(hours=1)
+
+
+def fresh(name):
+    return f"{name}{next(NUMBERS)}"
 
 
 @pytest.fixture
@@ -171,6 +176,35 @@ def test_a_hosts_login_lives_as_long_as_its_longest_token(world):
     later = Claims(person.public_id, 0, soon + timedelta(hours=1), external_key=claims.external_key)
     assert world.do(lambda tx: logins.host_caller(tx, later, create=False)) == first
     assert world.rows("SELECT expires_at FROM logins WHERE id = :id", id=first.login_id) == [(later.expires_at,)]
+
+
+def test_a_hosts_user_is_made_once_with_a_head_and_keeps_the_first_name(world):
+    name = fresh("host")
+    seen = [
+        world.do(logins.host_caller, Claims(name, 0, LATER, external_key=fresh("k"), name=called), create=True)
+        for called in ("Ann", "Bob")
+    ]
+    assert len({caller.user_id for caller in seen}) == 1
+    assert len({caller.login_id for caller in seen}) == 2
+    found = "SELECT name, h.change FROM users JOIN user_heads h ON h.user_id = id WHERE public_id = :id"
+    assert world.rows(found, id=name) == [("Ann", 0)]
+
+
+def test_an_unknown_user_is_not_made_unless_told_to(world):
+    name = fresh("host")
+    claims = Claims(name, 0, LATER, external_key=fresh("k"))
+    with pytest.raises(ChatError, match="bad_token"):
+        world.do(logins.host_caller, claims, create=False)
+    assert not world.rows("SELECT FROM users WHERE public_id = :id", id=name)
+
+
+def test_tokens_of_a_new_user_that_come_at_once_make_one_user(world):
+    name = fresh("host")
+    claims = [Claims(name, 0, LATER, external_key=fresh("k")) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda one: world.do(logins.host_caller, one, create=True), claims))
+    assert len({caller.user_id for caller in seen}) == 1
+    assert len({caller.login_id for caller in seen}) == 8
 
 
 def test_a_host_token_seen_twice_at_once_is_one_login(world):

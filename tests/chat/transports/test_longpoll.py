@@ -178,6 +178,22 @@ def test_every_answer_says_whose_it_is_so_that_a_chain_begun_with_a_cursor_can_n
     assert poller.messages(poller.poll(5)) == ["yours"], "the session that sent has the answer, and not the event too"
 
 
+@pytest.mark.parametrize("asked", ["where the session is", "of another process"])
+def test_a_poll_tells_of_whom_its_session_watches(
+    ann: Person, bob: Person, poller: Poller, hasty: Web, asked: str
+) -> None:
+    (hello,) = poller.answers[0]["events"]
+    session = hello["data"]["sessionId"]
+    url = ann.url if asked == "where the session is" else hasty.url
+    answer = ann.call("PUT", "/presence/watch", {"userIds": [bob.id]}, url=url, **{"Chat-Session": session})
+    assert [(one["userId"], one["online"]) for one in answer["presence"]] == [(bob.id, False)]
+    with Wire.of(bob):
+        assert (poller.until("presence")["userId"], poller.answers[-1]["events"][-1]["data"]["online"]) == (
+            bob.id,
+            True,
+        )
+
+
 def test_a_cursor_that_comes_back_proves_what_stands_before_it(ann: Person, bob: Person, poller: Poller) -> None:
     conversation = bob.send(ann, "hello")["conversationId"]
 
