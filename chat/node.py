@@ -37,6 +37,7 @@ from chat.messages import Sent
 from chat.metrics import Metrics
 from chat.models import Deployment
 from chat.opening import Opening
+from chat.pages import Pages
 from chat.positions import Positions
 from chat.presence import Presence
 from chat.pulse import Pulse
@@ -88,6 +89,7 @@ class Node:
         self.positions = Positions(config["DATABASE_URL"], self.tell)
         self.writer.passed = self.positions.passed
         self.tallies = Tallies(config["DATABASE_URL"], self.redis, config, lambda: self.log.epoch is not None)
+        self.pages = Pages.over(config, self.redis, lambda: self.log.epoch is not None, lambda: self.generation)
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
@@ -126,6 +128,7 @@ class Node:
             self.opening,
             self.positions,
             self.tallies,
+            self.pages,
             self.presence,
             self.dispatch,
             self.pulse,
