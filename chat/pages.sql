@@ -13,15 +13,15 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
     size CONSTANT int := 64;
     grp bigint := (asked->>'g')::bigint;
-    before bigint := (asked->>'before')::bigint;
-    after bigint := (asked->>'after')::bigint;
+    above bigint := (asked->>'before')::bigint;
+    below bigint := (asked->>'after')::bigint;
     most bigint := (asked->>'most')::bigint;
     whole boolean := (asked->>'whole')::boolean;
     place record;
     top bigint;
     page_from bigint;
     page_to bigint;
-    found json;
+    entries_told json;
 BEGIN
     SELECT c.id, c.low, c.high, h.change, h.last_seq, greatest(h.first_seq, 1) AS first_seq,
            greatest(m.visible_from, h.first_seq - 1) AS floor
@@ -35,19 +35,19 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    top := least(coalesce(before - 1, place.last_seq), place.last_seq);
-    IF after IS NULL THEN
+    top := least(coalesce(above - 1, place.last_seq), place.last_seq);
+    IF below IS NULL THEN
         page_to := top;
         page_from := greatest(place.floor, page_to - most) + 1;
     ELSE
-        page_from := greatest(place.floor, least(after, place.last_seq)) + 1;
+        page_from := greatest(place.floor, least(below, place.last_seq)) + 1;
         page_to := least(page_from + most - 1, top);
     END IF;
     SELECT json_agg(json_build_array(e.conversation_id, place.low, place.high, e.seq, e.change, u.public_id, e.local_id, e.type,
                e.content, e.body, (extract(epoch FROM e.created_at) * 1000000)::bigint,
                (extract(epoch FROM e.edited_at) * 1000000)::bigint, (extract(epoch FROM e.recalled_at) * 1000000)::bigint)
                ORDER BY e.seq)
-    INTO found
+    INTO entries_told
     FROM generate_series((page_from - 1) / size, CASE WHEN page_to >= page_from THEN (page_to - 1) / size ELSE -1 END) AS b(number)
     LEFT JOIN json_to_recordset(asked->'known') AS k(b bigint, x bigint, f bigint, l bigint) ON k.b = b.number
     CROSS JOIN LATERAL (
@@ -59,6 +59,6 @@ BEGIN
     LEFT JOIN users u ON u.id = e.sender_id;
     RETURN json_build_object('c', place.id, 'low', place.low, 'high', place.high, 'change', place.change,
         'first', place.first_seq, 'last', place.last_seq, 'from', page_from, 'to', page_to,
-        'more', page_to >= page_from AND CASE WHEN after IS NULL THEN page_from > place.floor + 1 ELSE page_to < top END,
-        'rows', coalesce(found, '[]'))::text;
+        'more', page_to >= page_from AND CASE WHEN below IS NULL THEN page_from > place.floor + 1 ELSE page_to < top END,
+        'rows', coalesce(entries_told, '[]'))::text;
 END $$;

@@ -112,7 +112,7 @@ def test_two_demote_at_once(tiers: Tiers, store: redis.Redis, monkeypatch: pytes
     monkeypatch.setattr(tiers, "_make_frequent", overtaken)
     tiers.demote(later)
     assert set(tiers.find(7, range(5))) == set(range(5))
-    assert tiers.found == {FREQUENT: 5}
+    assert (tiers.found[FREQUENT], tiers.found["none"]) == (5, 0)
 
 
 def test_a_run_is_bounded(tiers: Tiers, monkeypatch: pytest.MonkeyPatch) -> None:

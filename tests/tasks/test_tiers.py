@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from chat.blocks import Block
-from chat.config import load
+from chat.config import SETTINGS
 from chat.tiers import Tiers
 from tasks import tiers
 from tests.deployment import wait_for
@@ -25,7 +25,7 @@ def store(site: Site) -> Iterator[redis.Redis]:
 
 def filled(store: redis.Redis, count: int) -> list[bytes]:
     """Keep hot blocks, and let them age."""
-    kept = Tiers(store, load({"DATABASE_URL": "-", "REDIS_URL": "-", "JWT_SECRET": "x" * 32}, environ={}))
+    kept = Tiers(store, {setting.name: setting.default for setting in SETTINGS})
     now = time.time()
     kept.keep(1, {place: Block("g", 1, 1, int(now * 1e6), [b"{}"] * 16) for place in range(count)})
     store.zadd("history:hot", {f"1:{place}": now - AGED for place in range(count)})
