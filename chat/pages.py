@@ -98,6 +98,11 @@ class Pages:
         """Return those of a process; `trusted`: whether Redis may be asked."""
         return cls(Readers(config["DATABASE_URL"]).ask, Tiers(redis, config, trusted), generation)
 
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many blocks were looked for, by the tier that had them; none: the database was asked."""
+        return {} if self._tiers is None else self._tiers.found
+
     def page(self, user_id: int, wire_id: str, bounds: Bounds) -> dict[str, Any]:
         """Return {messages, hasMore}, rising; fewer than asked for if they are long.
 

@@ -16,7 +16,7 @@ from chat import origins
 from chat.errors import ChatError
 from chat.frames import Caller
 
-__all__ = ["Answer", "add_shortcut"]
+__all__ = ["HEADERS", "Answer", "add_shortcut"]
 
 OK = f"{HTTPStatus.OK.value} {HTTPStatus.OK.phrase}"
 HEADERS = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Protocol
 
 from gevent.event import Event as Signal
 
@@ -18,6 +18,13 @@ __all__ = ["NONCE", "Chain"]
 KEPT = 256  # events kept for the next poll; beyond, it reads the log
 LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
 NONCE = "~"  # between a chain's id and how many events of it were handed over here
+
+
+class Waiter(Protocol):
+    """A poll that waits."""
+
+    def set(self) -> None:
+        """There is something."""
 
 
 class Chain:
@@ -46,7 +53,7 @@ class Chain:
         self.closed: Event | None = None
         self.opened = Signal()
         self.polled = time.monotonic()
-        self._waits: list[Signal] = []  # one for each poll that waits
+        self._waits: list[Waiter] = []  # one for each poll that waits
 
     @property
     def waiting(self) -> int:
@@ -72,8 +79,8 @@ class Chain:
 
     def flush(self) -> None:
         """Let the poll that waits be answered."""
-        for signal in self._waits:
-            signal.set()
+        for waiter in self._waits.copy():
+            waiter.set()
 
     def reply(self, number: Any, data: bytes) -> None:
         """No command comes this way."""
@@ -114,14 +121,27 @@ class Chain:
     def wait(self, seconds: float, sock: Any) -> None:
         """Wait until there is something, the time is over, or the client hangs up on its socket."""
         signal = Signal()
-        self._waits.append(signal)
+        self.join(signal)
         try:
-            if not self._events and self.closed is None:
+            if not self.ready:
                 with hang_up(sock, signal.set):
                     signal.wait(seconds)
         finally:
-            self._waits.remove(signal)
-            self.polled = self.session.heard = time.monotonic()
+            self.part(signal)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something for the client."""
+        return bool(self._events) or self.closed is not None
+
+    def join(self, waiter: Waiter) -> None:
+        """Tell a poll that waits, by `set()`, when there is something."""
+        self._waits.append(waiter)
+
+    def part(self, waiter: Waiter) -> None:
+        """It waits no more: it is answered, or its client has gone."""
+        self._waits.remove(waiter)
+        self.polled = self.session.heard = time.monotonic()
 
     def taken(self, most: int) -> tuple[list[bytes], Cursor]:
         """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go.

@@ -7,6 +7,8 @@ here, its session goes on collecting between two polls, and the next poll is ans
 import random
 import re
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gevent
@@ -15,12 +17,14 @@ from flask import Flask, Response, current_app, request
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import Caller
+from chat.origins import cors_headers, patterns_of
 from chat.rest import SESSION, answer, caller, describe, loaded
 from chat.schemas import Text, WholeNumber, WireSchema
 from chat.session import Session, State
 from chat.sessions import Admitted
 from chat.shortcut import Answer, add_shortcut
 from chat.transports.chain import NONCE, Chain
+from chat.transports.pollline import PollLine
 
 __all__ = ["Polls", "mount"]
 
@@ -124,30 +128,59 @@ def mount(app: Flask) -> None:
         chain = polls.chain(cursor, who.login_id)
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
-        seconds = asked["timeout"] if cursor is not None else 0
-        told = answer(_polled(node, chain, seconds, request.environ), 200)
+        chain.wait(_seconds(node, asked["timeout"]) if cursor else 0.0, request.environ.get("chat.socket"))
+        told = answer(_polled(node, chain), 200)
         told.headers[SESSION] = chain.session.id  # a chain begun with a cursor gets no hello
         return told
 
-    def quickly(node: Any, who: Caller, environ: dict[str, Any]) -> Answer | None:
-        """Answer a poll that goes on with a chain which is here; anything else takes the way through Flask."""
-        asked = PLAIN.fullmatch(environ["QUERY_STRING"])
-        cursor = Cursor.decode(asked[1]) if asked else None
-        if asked is None or cursor is None or polls.count(who.login_id) >= app.config["POLLS_PER_LOGIN"]:
-            return None
-        chain = polls.chain(cursor, who.login_id)
-        if chain is None:
-            return None
-        _prove(node, who.user_id, cursor)
-        return Answer(_polled(node, chain, int(asked[2] or DEFAULT), environ), ((SESSION, chain.session.id),))
-
+    quickly = partial(_quickly, polls, patterns_of(app.config))
     add_shortcut(app, "/api/v1/poll", quickly, query=True)
 
 
-def _polled(node: Any, chain: Chain, seconds: int, environ: dict[str, Any]) -> bytes:
-    """Wait for a chain's events, and return the answer's body."""
-    longest = min(seconds, node.config["POLL_SECONDS"])
-    chain.wait(longest * random.uniform(1 - JITTER, 1), environ.get("chat.socket"))  # noqa: S311
+def _quickly(polls: Polls, patterns: Sequence[str], node: Any, who: Caller, environ: dict[str, Any]) -> Answer | None:
+    """Answer a plain poll; if it has to wait, its connection is taken out of the web server."""
+    poll = _goes_on(polls, node, who, environ["QUERY_STRING"])
+    if poll is None:
+        return None
+    chain, seconds = poll
+    if chain.ready or not PollLine.may_take(environ):
+        chain.wait(seconds, environ.get("chat.socket"))
+        return Answer(_polled(node, chain), ((SESSION, chain.session.id),))
+    authorization: str = environ["HTTP_AUTHORIZATION"]
+
+    def go_on(line: PollLine, query: str) -> bool:
+        caller = node.auth.believed(authorization)
+        poll = _goes_on(polls, node, caller, query) if caller is not None else None
+        if poll is not None:
+            line.take()
+            line.wait_for(*poll)
+        return poll is not None
+
+    cross = cors_headers(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns)
+    PollLine(environ, cross, go_on, partial(_polled, node)).wait_for(chain, seconds)
+    return Answer(b"")  # the line answers
+
+
+def _goes_on(polls: Polls, node: Any, who: Caller, query: str) -> tuple[Chain, float] | None:
+    """Return the chain that a plain poll goes on with, if it is here, and how long the poll waits."""
+    asked = PLAIN.fullmatch(query)
+    cursor = Cursor.decode(asked[1]) if asked else None
+    if asked is None or cursor is None or polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
+        return None
+    chain = polls.chain(cursor, who.login_id)
+    if chain is None:
+        return None
+    _prove(node, who.user_id, cursor)
+    return chain, _seconds(node, int(asked[2] or DEFAULT))
+
+
+def _seconds(node: Any, asked: int) -> float:
+    longest: float = min(asked, node.config["POLL_SECONDS"])
+    return longest * random.uniform(1 - JITTER, 1)  # noqa: S311
+
+
+def _polled(node: Any, chain: Chain) -> bytes:
+    """Return an answer's body: what the chain has."""
     frames, stands = chain.taken(node.config["POLL_BYTES"])
     return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode())
 
