@@ -19,14 +19,17 @@ PLANNING = "-c random_page_cost=1.1 -c enable_seqscan=off"
 DATABASE_OPTIONS = f"{SETTINGS} {PLANNING}"
 
 
-def database_pool(config: Mapping[str, Any]) -> Engine:
-    """Return the pool for units of work. It connects at first use."""
+def database_pool(config: Mapping[str, Any], *, checks: bool = False) -> Engine:
+    """Return the pool for units of work. It connects at first use.
+
+    `checks`: each use asks first whether its connection still lives, for processes that may be idle for long.
+    """
     return create_engine(
         config["DATABASE_URL"],
         pool_size=config["DATABASE_POOL"],
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=False,
+        pool_pre_ping=checks,
         hide_parameters=True,  # an error's text goes to the log: what people write does not belong there
         connect_args={"options": DATABASE_OPTIONS, "application_name": "chat", "connect_timeout": 5},
     )
