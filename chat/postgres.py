@@ -10,7 +10,7 @@ from gevent.socket import wait_read, wait_readwrite
 from psycopg import pq
 from sqlalchemy.engine import make_url
 
-from chat.stores import SETTINGS
+from chat.stores import CUT_OFF, SETTINGS
 
 __all__ = ["Lost", "Refused", "Statement", "Unreachable"]
 
@@ -50,6 +50,7 @@ def conninfo(database_url: str, application: str) -> str:
         **url.query,
     }
     fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": f"{SETTINGS} {PLANNING}"}
+    fields |= CUT_OFF
     return " ".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items() if value is not None)
 
 

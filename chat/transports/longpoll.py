@@ -125,6 +125,8 @@ def mount(app: Flask) -> None:
             raise ChatError("too_many_sessions", retry_after=1)
         if cursor is not None:
             _prove(node, who.user_id, cursor)
+            if node.draining:  # on a connection that was kept, and ends with this answer: the next poll goes elsewhere
+                return answer(b'{"events":[],"cursor":"%b"}' % asked["cursor"].encode(), 200)
         chain = polls.chain(cursor, who.login_id)
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
