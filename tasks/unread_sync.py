@@ -34,8 +34,9 @@ SCHEDULE = {
 DRIFT = "unread:drift"
 CURSOR = "unread:sync"  # where the next run goes on, by pattern
 KEPT = 604_800  # seconds, of both
-STEPS = 4  # of a run and kind of key: with SCANNED some 2,000 keys, two seconds; the next run goes on
-SCANNED = 500
+SCANNED = 2_000  # keys of any kind looked through in a step: a millisecond of Redis
+STEPS = 50  # of a run and kind of key; the next run goes on
+CHECKED = 2_000  # keys compared in a run, about, of each kind: a second of the database
 SQL = text(
     "SELECT chat_unread_1(CAST(:users AS bigint[]), CAST(:known AS bigint[]), CAST(:conversations AS bigint[]),"
     " CAST(:seqs AS bigint[]))"
@@ -50,12 +51,13 @@ def compare() -> int:
     """Compare the next keys with the database and mend those that drifted; return how many these were."""
     checked = found = 0
     for pattern, judge, seconds in ((UNREAD, _tallies, UNREAD_SECONDS), (LAST, _entries, LAST_SECONDS)):
+        before = checked
         for _ in range(STEPS):
             keys, over = _next_keys(pattern)
             mended = judge(keys) if keys else {}
             _mend(mended, seconds)
             checked, found = checked + len(keys), found + len(mended)
-            if over:
+            if over or checked - before >= CHECKED:
                 break
     _report(checked, found)
     return found

@@ -14,6 +14,7 @@ from bench.generator.tokens import mint
 __all__ = ["run_polling"]
 
 READY_SECONDS = 60.0
+AT_ONCE = 8  # pollers who come for the first time, and are made users by it
 DRAIN_SECONDS = 20.0  # what has not come by then is lost
 
 
@@ -50,7 +51,7 @@ class Pollers:
         under_way: set[Asker] = set()
         deadline = time.perf_counter() + READY_SECONDS
         while waiting or under_way:
-            while waiting and len(under_way) < job.in_flight:
+            while waiting and len(under_way) < AT_ONCE:
                 under_way.add(self._begin(waiting.popleft()))
             for _ in self.receive(1.0):
                 pass

@@ -21,6 +21,8 @@ AGED = 86_400 + 60  # seconds
 def store(site: Site) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(site.redis.url) as made:
         yield made
+        for key in made.scan_iter("history:*", count=1_000):
+            made.delete(key)
 
 
 def filled(store: redis.Redis, count: int) -> list[bytes]:

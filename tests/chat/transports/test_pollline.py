@@ -107,10 +107,10 @@ def test_what_is_no_poll_is_served_on_the_same_connection(line: Line, ann: Perso
         assert line.told() == [f"text {number}"]
         line.sock.sendall(line.head("GET", "/users/me"))
         assert line.answer()[2]["id"] == ann.id
-        body = b'{"content":"an answer"}'
+        body = b'{"conversations":{}}'
         more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        line.sock.sendall(line.head("POST", f"/users/{bob.id}/messages", more) + body)
-        assert line.answer()[0] == 201
+        line.sock.sendall(line.head("POST", "/sync", more) + body)
+        assert line.answer()[:3:2] == (200, {"conversations": {}})
         line.poll()
 
 
