@@ -1,4 +1,4 @@
-"""What this process tells the others and hears from them, and how far it has heard everything.
+"""What this process tells the others and Celery, hears from them, and how far it has heard everything.
 
 Redis is trusted from when the subscription stands until something fails; in between, the tail carries what is told.
 """
@@ -15,6 +15,7 @@ from chat.broker import LOOK, Batch, Broker
 from chat.frames import Event
 from chat.hub import Hub
 from chat.log import Log
+from chat.push import Push
 from chat.redis_line import RedisLine
 from chat.tail import Tail
 from chat.watermark import Watermark
@@ -46,6 +47,7 @@ class Bus:
         self._process_id = process_id
         self._log, self._hub, self._tail, self._ended = log, hub, tail, ended
         self._watermark = Watermark()
+        self._push = Push(config)
         self._epoch: str | None = None  # of the last subscription
         self._since = 0.0  # monotonic time at which the subscription began
         self._broker = Broker(
@@ -58,10 +60,16 @@ class Bus:
             posted,
             self._unread,
         )
-        self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
+        self.loops: dict[str, Callable[[], None]] = {
+            **self._broker.loops,
+            **self._push.loops,
+            "mending": self._mend,
+        }
 
     def publish(self, events: list[Event]) -> None:
-        """Tell the other processes of committed events."""
+        """Tell the other processes of committed events, and Celery of messages, where push is on."""
+        if self._push.on:
+            self._push.note(events)
         if self._log.add(events):
             self._tail.told(events)
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 __all__ = ["SETTINGS", "ConfigError", "Setting", "load"]
 
@@ -166,6 +167,14 @@ SETTINGS: tuple[Setting, ...] = (
         5,
         "database connections of a process besides the writer's two, the positions' and the tail's",
     ),
+    # Push notifications.
+    S(
+        "PUSH_WEBHOOK_URL",
+        _text,
+        "",
+        "https address told of messages to users without a session; empty: none is",
+    ),
+    S("PUSH_WEBHOOK_SECRET", _text, "", "key that signs what is sent there, at least 32 bytes"),
     # Uploads.
     S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload: a photo of any phone, a short video, a long paper"),
     S(
@@ -200,6 +209,11 @@ SETTINGS: tuple[Setting, ...] = (
         16_000_000,
         "pixels above which Celery makes the thumbnail, and the server only checks the image",
     ),
+    # History in Redis.
+    S("HISTORY_HOT_HOURS", int, 24, "hours for which blocks of new entries stay as they are: what most readers open"),
+    S("HISTORY_FREQUENT_DAYS", int, 7, "days until a block of entries is let go; in between it is compressed"),
+    S("HISTORY_FREQUENT_PERCENT", int, 80, "percent of Redis's maxmemory above which compressed blocks are dropped"),
+    S("HISTORY_HOT_PERCENT", int, 90, "percent of Redis's maxmemory above which other blocks are dropped, too"),
     S(
         "MEDIA_SECRET",
         _text,
@@ -238,3 +252,15 @@ def _check(values: Mapping[str, Any]) -> None:
         raise ConfigError("JWT_SECRET must be set to a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")
     if values["MEDIA_SECRET"] and len(values["MEDIA_SECRET"].encode()) < 32:
         raise ConfigError("MEDIA_SECRET, where it is set, must be a secret of at least 32 bytes.")
+    _check_push(values["PUSH_WEBHOOK_URL"], values["PUSH_WEBHOOK_SECRET"])
+
+
+def _check_push(url: str, secret: str) -> None:
+    if not url:
+        return
+    parts = urlsplit(url)
+    here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not (here or (parts.scheme == "https" and parts.hostname)):
+        raise ConfigError("PUSH_WEBHOOK_URL must be an https address: what people write is sent there.")
+    if len(secret.encode()) < 32:
+        raise ConfigError("PUSH_WEBHOOK_SECRET must be a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")

@@ -38,6 +38,7 @@ from chat.messages import Sent
 from chat.metrics import Metrics
 from chat.models import Deployment
 from chat.opening import Opening
+from chat.pages import Pages
 from chat.positions import Positions
 from chat.presence import Presence
 from chat.pulse import Pulse
@@ -91,6 +92,7 @@ class Node:
         self.positions = Positions(config["DATABASE_URL"], self.tell)
         self.writer.passed = self.positions.passed
         self.tallies = Tallies(config["DATABASE_URL"], self.redis, config, lambda: self.log.epoch is not None)
+        self.pages = Pages.over(config, self.redis, lambda: self.log.epoch is not None, lambda: self.generation)
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
@@ -123,8 +125,8 @@ class Node:
         if self._greenlets:
             return
         parts = (
-            self.writer, self.log, self.tail, self.opening, self.positions, self.tallies, self.presence, self.dispatch,
-            self.pulse, self.bus, self.departures, self.sessions, self.metrics,
+            self.writer, self.log, self.tail, self.opening, self.positions, self.tallies, self.pages, self.presence,
+            self.dispatch, self.pulse, self.bus, self.departures, self.sessions, self.metrics,
         )  # fmt: skip
         loops = {"generation": self._learn_generation}
         for part in parts:

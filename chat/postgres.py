@@ -11,7 +11,7 @@ from psycopg import pq
 from sqlalchemy.engine import make_url
 
 from chat.durability import ENSURE
-from chat.stores import SETTINGS
+from chat.stores import CUT_OFF, SETTINGS
 
 __all__ = ["Lost", "Refused", "Statement", "Unreachable"]
 
@@ -51,6 +51,7 @@ def conninfo(database_url: str, application: str) -> str:
         **url.query,
     }
     fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": f"{SETTINGS} {PLANNING}"}
+    fields |= CUT_OFF
     return " ".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items() if value is not None)
 
 

@@ -2,8 +2,8 @@
 
 A preview is asked for by the conversation's `change` and the time of its last entry, as the database has just told
 them. Only an entry that says both of itself is taken: from this process's memory, from `conversation:last:{id}` in
-Redis or the conversation's log there, else from the database. So nothing here can be stale, whoever wrote it and however
-late, and nothing has to be invalidated.
+Redis or the conversation's log there, else from the database. So nothing here can be stale, whoever wrote it and when,
+and nothing has to be invalidated.
 
 `conversation:last:{id}` is written by the first who asks for it. Written with each message, in the Lua call that
 publishes it, it cost a fifth of Redis's work for a message (8.3 instead of 6.9 µs; as a part of what is written anyway

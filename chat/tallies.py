@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from gevent.event import AsyncResult
@@ -26,30 +26,16 @@ from chat.ids import conversation_wire_id
 from chat.media_address import DAY
 from chat.postgres import Lost, Refused, Statement
 from chat.previews import Address, Previews
+from chat.tally import KEY, KEY_SECONDS, SHOWN, Tally, array, read_tally
 
-__all__ = ["KEY", "KEY_SECONDS", "Tallies", "Tally", "read_tally"]
+__all__ = ["Tallies"]
 
 logger = logging.getLogger(__name__)
 SQL = "SELECT chat_unread_1($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
 LANES = 2  # statements in flight: one batch is answered while the database counts the next
 AT_ONCE = 64  # users of one statement: some 3 ms of the database, for which the next ones wait
 QUEUED = 2_000  # users who wait; beyond, the database needs longer than anybody wants to wait
-SHOWN = 100  # conversations with their last message: what a list shows at once; the others have none
 KEPT_BYTES = 67_108_864  # of answers kept by a process: those of 3,000 users with 50 conversations each
-KEY = "user:unread:"  # and the user's number: [stamp, total, conversations] as the database gave them
-KEY_SECONDS = 604_800  # of life for a key in Redis: who was away for longer is counted anew
-ROW = 7  # values in a row of a tally
-
-
-class Tally(NamedTuple):
-    """What a user has not read, by the state that `stamp` stands for. `named`: a row per conversation, newest first.
-
-    A row is [conversation, low, high, unread, change, seq of the last entry (0: not seen by the user), its time in µs].
-    """
-
-    stamp: int
-    total: int
-    named: list[list[Any]]
 
 
 class Tallies:
@@ -147,7 +133,7 @@ class Tallies:
         """Have the stamps compared; return the tallies of those whose state is another. Raises Lost or Refused."""
         users = list(batch)
         stamps = [held[user].stamp if user in held else None for user in users]
-        rows = orjson.loads(statement.run(_array(users), _array(stamps), None, None) or b"[]")
+        rows = orjson.loads(statement.run(array(users), array(stamps), None, None) or b"[]")
         return {user: Tally(*tally) for user, *tally in rows}
 
     def _keep(self, answers: Mapping[int, tuple[Tally, bytes, float]]) -> None:
@@ -165,25 +151,11 @@ class Tallies:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for user, tally in tallies.items():
-            pipeline.set(f"{self._prefix}{user}", orjson.dumps([*tally]), ex=KEY_SECONDS)
+            pipeline.set(f"{self._prefix}{user}", tally.encoded(), ex=KEY_SECONDS)
         try:
             pipeline.execute()
         except RedisError as error:
             logger.info("Redis did not take %d tallies: %s", len(tallies), error)
-
-
-def read_tally(raw: bytes | None) -> Tally | None:
-    """Return a tally as it was left in Redis; None if there is none, or nothing that is one."""
-    try:
-        stamp, total, named = orjson.loads(raw or b"")
-        tally = Tally(int(stamp), int(total), list(named))
-        return tally if all(len(row) == ROW for row in tally.named) else None
-    except (ValueError, TypeError):
-        return None
-
-
-def _array(values: list[Any]) -> bytes:
-    return b"{%b}" % b",".join(b"NULL" if value is None else b"%d" % value for value in values)
 
 
 def _addresses(tallies: Iterable[Tally]) -> list[Address]:
@@ -194,7 +166,7 @@ def _addresses(tallies: Iterable[Tally]) -> list[Address]:
 def _entries(statement: Statement, missing: list[Address]) -> list[list[Any]]:
     """Read entries from the database. Raises Lost or Refused."""
     numbers, seqs = [address.conversation for address in missing], [address.seq for address in missing]
-    rows: list[list[Any]] = orjson.loads(statement.run(None, None, _array(numbers), _array(seqs)) or b"[]")
+    rows: list[list[Any]] = orjson.loads(statement.run(None, None, array(numbers), array(seqs)) or b"[]")
     return rows
 
 

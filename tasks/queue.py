@@ -10,15 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from celery import Celery
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from chat import config
 
-__all__ = ["TASK_SECONDS", "broker_url", "connect", "send"]
+__all__ = ["TASK_SECONDS", "broker_url", "connect", "send", "waiting"]
 
 QUEUE = "chat"
 BROKER_DATABASE = 1  # of a Redis on a socket: the chat's keys are in 0
+ASKED_SECONDS = 2.0  # for the broker to connect, and again to say how many tasks wait
 TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
 
 _log = logging.getLogger(__name__)
@@ -77,3 +78,19 @@ def send(task: str, arguments: tuple[Any, ...], **options: Any) -> bool:
         _log.warning("%s was not enqueued: %s", task, error)
         return False
     return True
+
+
+def waiting(settings: Mapping[str, Any]) -> int:
+    """Return how many tasks wait in the queue, whatever the broker. Raises OperationalError within some seconds."""
+    options = {"socket_timeout": ASKED_SECONDS, "socket_connect_timeout": ASKED_SECONDS}  # of Redis
+    if broker_url(settings).startswith("amqp"):
+        options = {"read_timeout": ASKED_SECONDS, "write_timeout": ASKED_SECONDS}
+    with Connection(broker_url(settings), connect_timeout=ASKED_SECONDS, transport_options=options) as connection:
+        try:
+            connection.connect()
+            told = connection.channel().queue_declare(QUEUE, passive=True)
+        except connection.channel_errors:  # there is no queue yet; in Redis an empty one is none
+            return 0
+        except connection.connection_errors as error:
+            raise OperationalError(str(error)) from error
+        return int(told.message_count)

@@ -27,7 +27,7 @@ def settings() -> Mapping[str, Any]:
 @cache
 def engine() -> Engine:
     """Return the database: one connection, for a process does one task at a time."""
-    return database_pool({**settings(), "DATABASE_POOL": 1})
+    return database_pool({**settings(), "DATABASE_POOL": 1}, checks=True)
 
 
 @cache

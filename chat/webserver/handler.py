@@ -37,7 +37,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     The environ has `chat.detach`, a function that takes the connection away from here (see `detach`), and for a
     transport that does so by itself `chat.socket` (gevent's), `chat.rfile` (the buffered reader) and the key
-    `chat.detached`, which it must set first.
+    `chat.detached`, which it must set first. Who took a connection and has no more use for it gives it back with
+    `environ["chat.server"].resume(socket, environ["chat.peer"])`. `chat.head` is the request's head as it came.
     """
 
     server: "Server"
@@ -95,6 +96,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.command, self.path, self.request_version = self.head.method, self.head.target, self.head.version
         self.close_connection = not self.head.keep_alive
         self.environ = self.get_environ()
+        self.environ["chat.head"] = data
         self.application = self.server.application
         self.handle_one_response()
         return not (self._detached or self.close_connection)
@@ -155,6 +157,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         # Permessage-deflate costs 100 kB a connection, and libraries accept it wherever it is offered.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         environ["chat.socket"], environ["chat.rfile"], environ["chat.detach"] = self.socket, self.rfile, self.detach
+        environ["chat.server"], environ["chat.peer"] = self.server, self.client_address
         return environ
 
     def _add_body(self, environ: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import gevent
+import gevent.socket
 from gevent import pywsgi
 from gevent.event import Event
 from gevent.pool import Pool
@@ -51,6 +52,11 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
             return accepted
         self._refuse(accepted[0])
         return None
+
+    def resume(self, raw: socket.socket, address: Any) -> None:
+        """Serve a connection on that was taken away with `detach`; nothing of the next request may have been read."""
+        client = gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach())
+        gevent.spawn(self.do_handle, client, address)
 
     @staticmethod
     def _refuse(client: Any) -> None:

@@ -200,7 +200,10 @@ class Actor:
         self._try(self.device.person.unread, set())
 
     def _move(self, act: Act) -> None:
-        self.device.move(act.carrier, self.scene.urls[act.web])
+        try:
+            self.device.move(act.carrier, self.scene.urls[act.web])
+        except AssertionError:  # all servers are away for long; whether it came back is asked in the end
+            self.refusals["away"] += 1
 
     # Coming and going.
 

@@ -20,7 +20,10 @@ __all__ = ["Result", "play"]
 
 
 class Result(NamedTuple):
-    """How a run went: seconds until nobody lacked anything, and, if something was wrong, what, and where it is kept."""
+    """How a run went: seconds until nobody lacked anything, what was wrong, and where it is kept.
+
+    Tracebacks in the servers' logs are no broken promise, but kept, too: nothing that breaks should be unforeseen.
+    """
 
     seed: int
     wrong: list[str]
@@ -33,11 +36,12 @@ class Result(NamedTuple):
 
     def line(self) -> str:
         """Return it in a line."""
-        end = "ok" if not self.wrong else f"FAILED ({len(self.wrong)}), see {self.folder}: {self.wrong[0][:300]}"
+        end = f"FAILED ({len(self.wrong)}): {self.wrong[0][-300:]}" if self.wrong else "ok"
         answers = " ".join(f"{code} {count}" for code, count in sorted(self.refusals.items()))
         return (
             f"seed {self.seed}: {self.seconds:.1f} s, {self.acks} acked, settled in {self.settled:.1f} s"
-            f"{f', {self.tracebacks} tracebacks' if self.tracebacks else ''}; {answers or 'no refusals'}; {end}"
+            f"{f', {self.tracebacks} tracebacks' if self.tracebacks else ''}; {answers or 'no refusals'}; "
+            f"{f'see {self.folder}; ' if self.folder else ''}{end}"
         )
 
 
@@ -150,12 +154,12 @@ def play(plan: Plan, field: Field, keep: Path) -> Result:
     run = _Run(plan, field)
     run.play()
     folder = ""
-    if run.wrong:
+    tracebacks = sum(text.count("Traceback") for text in run.new_logs().values())
+    if run.wrong or tracebacks:
         kept = keep / f"seed-{plan.seed}-{time.time_ns() // 1_000_000}"
         run.keep(kept)
         folder = str(kept)
     refusals: Counter[str] = sum((actor.refusals for actor in run.actors), Counter())
-    tracebacks = sum(text.count("Traceback") for text in run.new_logs().values())
     acks = sum(actor.acks for actor in run.actors)
     seconds = time.monotonic() - begun
     return Result(plan.seed, run.wrong, seconds, run.settled, acks, dict(refusals), tracebacks, folder)

@@ -10,6 +10,7 @@ from chat import bus as bus_module
 from chat.broker import Batch
 from chat.bus import LOGIN_ENDED, Bus
 from chat.frames import USER, Event
+from chat.push import Push
 from tests.chat.test_broker import packed
 from tests.chat.test_hub import House, message
 from tests.chat.world import DEFAULTS
@@ -180,3 +181,11 @@ def test_redis_is_trusted_again_once_it_says_who_it_is(parts: Parts, monkeypatch
     gevent.sleep(0.05)
     loop.kill()
     assert (parts.epoch, parts.looks) == ("one", 1)
+
+
+def test_celery_is_told_of_messages_where_push_is_on(parts: Parts) -> None:
+    bus = bus_of(parts)
+    assert "push" not in bus.loops
+    bus._push = Push(DEFAULTS | {"PUSH_WEBHOOK_URL": "https://push.example"})
+    bus.publish([message(1)])
+    assert list(bus._push._noted) == [7]

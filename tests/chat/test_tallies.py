@@ -17,7 +17,8 @@ from chat.frames import Caller
 from chat.media_address import sign_with
 from chat.postgres import Lost
 from chat.services import conversations
-from chat.tallies import KEY, Tallies, read_tally
+from chat.tallies import Tallies
+from chat.tally import KEY, read_tally
 from tests.chat.world import World
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}

@@ -15,6 +15,7 @@ from chat.config import SETTINGS
 from chat.frames import Caller, Event
 from chat.ids import conversation_wire_id
 from chat.models import Deployment
+from chat.pages import Bounds, Pages
 from chat.services import groups, members
 from chat.services.groups import Settings
 from chat.transaction import run_in_transaction
@@ -39,7 +40,7 @@ class World:
         """Make the tables and the writer's functions, where they are not there yet."""
         Deployment.metadata.create_all(engine)
         with engine.begin() as connection:
-            for name in ("writer.sql", "positions.sql", "tallies.sql"):
+            for name in ("writer.sql", "positions.sql", "tallies.sql", "pages.sql"):
                 connection.exec_driver_sql((Path(chat.__file__).parent / name).read_text())
 
     def tell(self, events: list[Event]) -> None:
@@ -143,6 +144,18 @@ class World:
             id=self.number(wire_id),
             seq=seq,
         )
+
+    def page(
+        self, member: Caller, wire_id: str, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Return a page of history as the database alone tells it, decoded as a client would."""
+        found = Pages(self.ask_history).page(member.user_id, wire_id, Bounds(before, after, limit))
+        return orjson.loads(orjson.dumps(found))
+
+    def ask_history(self, question: bytes) -> bytes | None:
+        """Run the function of pages.sql."""
+        ((answer,),) = self.rows("SELECT chat_history_1(CAST(:asked AS json))", asked=question.decode())
+        return None if answer is None else answer.encode()
 
     def unread(self, member: Caller) -> dict[str, Any]:
         """Return what a member has not read, as the database counts it: {total, conversations: {id: count}}."""

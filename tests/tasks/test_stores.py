@@ -1,10 +1,12 @@
 """What a process of the pool holds."""
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from chat.frames import USER, Event
 from tasks import stores
+from tests.tasks.conftest import Site
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -17,6 +19,15 @@ def test_it_holds_one_connection_to_the_database_and_keeps_it() -> None:
             assert stores.engine().pool.checkedout() == 1  # type: ignore[attr-defined]  # what a pool has, not its base
     assert stores.engine().pool.size() == 1  # type: ignore[attr-defined]
     assert len(pids) == 1
+
+
+def test_a_database_that_was_restarted_is_found_again_without_a_failure(site: Site) -> None:
+    with stores.engine().connect() as connection:
+        backend = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    with psycopg.connect(site.postgres.admin_url, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    with stores.engine().connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
 
 
 def test_it_tells_clients_of_events() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from sqlalchemy import Engine, create_engine, text
 
 from tasks import sweeps
@@ -137,7 +138,7 @@ def test_a_sweep_whose_process_is_killed_in_the_middle_is_done_in_the_end(crew: 
     until(lambda: not table.left(), "the sweep is done")
 
 
-def test_two_beats_and_two_workers_share_the_work(crew: Crew, table: Table) -> None:
+def test_two_beats_and_two_workers_share_the_work_and_bear_a_lost_broker(crew: Crew, table: Table, site: Site) -> None:
     table.answers(10_000, "25 hours")
     table.login("device", "-8 days", "80 days")
     crew.worker()
@@ -146,3 +147,9 @@ def test_two_beats_and_two_workers_share_the_work(crew: Crew, table: Table) -> N
     until(lambda: not table.left(), "answers are swept")
     until(lambda: not table.do("SELECT count(*) FROM logins WHERE user_id = 1"), "logins are swept")
     assert "Traceback" not in crew.log()
+    site.broker.kill()
+    table.answers(10, "25 hours")
+    site.broker.start()
+    with redis.Redis.from_url(site.broker.url) as client:
+        client.flushall()
+    until(lambda: not table.left(), "beats and workers found the broker again")

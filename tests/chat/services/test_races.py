@@ -16,7 +16,7 @@ import pytest
 
 from chat.errors import ChatError
 from chat.frames import Caller
-from chat.services import conversations, members, messages, roles
+from chat.services import conversations, members, roles
 from chat.transaction import Transaction
 from tests.chat.world import World
 
@@ -60,9 +60,7 @@ def held_open(world: World, pool: ThreadPoolExecutor, work: Callable[[Transactio
 
 
 def seen_by(world: World, user: Caller, group: str) -> list[str]:
-    return [
-        message["content"] for message in world.read(messages.page, user.user_id, group, None, None, 100)["messages"]
-    ]
+    return [message["content"] for message in world.page(user, group, limit=100)["messages"]]
 
 
 def test_a_send_that_waits_for_a_kick_is_refused(world: World, pool: ThreadPoolExecutor) -> None:
