@@ -76,11 +76,14 @@ local function hand_out(user, online, seen, asked)
 end
 
 local function turn(user, online, seen)
-    if call('ZADD', TURNS, 'NX', now_us + TOLD_WITHIN, user) == 1 then
+    local due, told = tonumber(call('ZSCORE', TURNS, user) or 0), call('HGET', TOLD, user) or ''
+    -- One told a second ago holds up no other, even if the sweep has not come by to forget it.
+    if due == 0 or (due <= now_us and told == tostring(1 - online)) then
+        call('HDEL', SEEN, user)
         return hand_out(user, online, seen, 0)
     end
     call('HSET', SEEN, user, seen)
-    local unreported = string.match(call('HGET', TOLD, user) or '', ':(%d+)$')
+    local unreported = string.match(told, ':(%d+)$')
     if unreported then
         call('ZADD', TURNS, 'XX', 'LT', unreported + MERGED, user)
     end

@@ -285,6 +285,16 @@ class TestProcesses:
         assert place > 20
         assert len(a.turns + b.turns) <= 5
 
+    def test_who_turns_again_a_second_later_is_told_at_once_and_not_at_the_next_sweep(self, processes, redis):
+        a = processes("a", lengths=Lengths(process=60.0))  # a sweep every twelve seconds
+        a.enter("ann", "s1")
+        wait_until(lambda: a.said("ann") == [True])
+        a.enter("bob", "s2")  # its call also says what was told
+        wait_until(lambda: redis.hget("test:presence:told", "ann") == b"1")
+        redis.zadd("test:presence:turns", {"ann": 1})  # long ago
+        a.leave("s1")
+        wait_until(lambda: a.said("ann") == [True, False], seconds=4)
+
     def test_numbers_rise_over_all_processes(self, processes, redis):
         a, b = processes("a"), processes("b")
         for place in range(10):
