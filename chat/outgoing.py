@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from chat.errors import ChatError
+from chat.frames import CONVERSATION, Event
 from chat.ids import conversation_wire_id
 from chat.messages import Sent, message_json
 
@@ -97,4 +98,20 @@ class Outgoing:
             self.content,
             self.body,
             created_us,
+        )
+
+    def event(self, conversation: int, seq: int, change: int, created_us: int, version: int) -> Event:
+        """Return what tells of the message: `version` is the conversation's members_version at its commit."""
+        private = not self.group
+        return Event(
+            "message",
+            self.json(conversation, seq, change, created_us),
+            CONVERSATION,
+            conversation,
+            change=change,
+            seq=seq,
+            version=version,
+            members=tuple({self.low, self.high}) if private else (),
+            origin=self.origin,
+            private=private,
         )

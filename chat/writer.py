@@ -15,7 +15,7 @@ import orjson
 from gevent.event import Event as Signal
 
 from chat.errors import ChatError
-from chat.frames import CONVERSATION, Event
+from chat.frames import Event
 from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost, Refused, Statement
@@ -254,24 +254,11 @@ class Writer:
         _, _, number, seq, change, stamp, version, _, read_seq = row
         if read_seq < seq - 1:
             self.passed(message.sender_id, number, read_seq)
-        private = not message.group
-        if private:
+        if not message.group:
             self._learn((message.low, message.high), number)
-        data = message.json(number, seq, change, stamp)
-        self._answer(message, Sent(data, known=False))
-        members = tuple({message.low, message.high}) if private else ()
-        return Event(
-            "message",
-            data,
-            CONVERSATION,
-            number,
-            change=change,
-            seq=seq,
-            version=version,
-            members=members,
-            origin=message.origin,
-            private=private,
-        )
+        event = message.event(number, seq, change, stamp, version)
+        self._answer(message, Sent(event.raw, known=False))
+        return event
 
     def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
         _, _, number, seq, change, stamp, _, digest, _ = row

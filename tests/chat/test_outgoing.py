@@ -32,3 +32,11 @@ def test_it_is_on_the_wire_what_the_database_made_of_it() -> None:
     told = orjson.loads(outgoing((5, 0, 0), "hi", '{"metadata":{"a":1}}').json(5, 3, 4, 1_000_001))
     assert (told["conversationId"], told["seq"], told["change"], told["metadata"]) == ("g5", 3, 4, {"a": 1})
     assert (told["senderId"], told["localId"], told["createdAt"]) == ("ann", "local", "1970-01-01T00:00:01.000001Z")
+
+
+def test_what_tells_of_it_names_whom_it_concerns() -> None:
+    private = outgoing((0, 7, 9)).event(3, 1, 2, 1_000_001, 4)
+    assert (private.target, private.seq, private.change, private.version) == (3, 1, 2, 4)
+    assert (sorted(private.members), private.private, private.origin) == ([7, 9], True, "s1")
+    group = outgoing((5, 0, 0)).event(5, 1, 2, 1_000_001, 4)
+    assert (group.members, group.private) == ((), False)
