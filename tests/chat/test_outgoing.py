@@ -24,3 +24,18 @@ def test_its_size_counts_what_is_kept_of_it() -> None:
 def test_it_begins_unanswered_and_without_copies() -> None:
     message = outgoing((5, 0, 0))
     assert (message.copies, message.busy, message.ask_only, message.refusal) == (None, 0, False, None)
+
+
+def test_an_upload_stands_first_in_its_body_and_counts_as_kept() -> None:
+    for body, after in ((None, '{"media":{"id":"x"}}'), ('{"metadata":{}}', '{"media":{"id":"x"},"metadata":{}}')):
+        message = outgoing((5, 0, 0), "", body)
+        before = message.size
+        message.attach(3, '{"id":"x"}', "a.pdf")
+        assert (message.media, message.body, message.content) == (3, after, "a.pdf")
+        assert message.size == before + len('{"id":"x"}a.pdf')
+
+
+def test_words_of_the_sender_win_over_the_uploads_name() -> None:
+    message = outgoing((5, 0, 0), "look")
+    message.attach(3, "{}", "a.pdf")
+    assert message.content == "look"
