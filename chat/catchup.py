@@ -12,7 +12,7 @@ from gevent.lock import BoundedSemaphore
 from redis import RedisError
 
 from chat.cursor import Cursor
-from chat.entries import CHUNK, Parcel, batch, batches, entry_event, entry_json, parcels
+from chat.entries import CHUNK, Parcel, batch, batches, parcels
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, USER, Event
 from chat.ids import conversation_wire_id
@@ -20,7 +20,7 @@ from chat.log import Log, LogRead
 from chat.postgres import Lost, Refused, Statement
 from chat.publishing import log_name
 
-__all__ = ["MARGIN_US", "CatchUp", "Missed", "Place", "entry_event", "entry_json"]
+__all__ = ["MARGIN_US", "CatchUp", "Missed", "Place"]
 
 SQL = "SELECT chat_missed_2($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead

@@ -12,7 +12,10 @@ from sqlalchemy import Row
 
 from chat.transaction import Transaction
 
-__all__ = ["Attachment", "Upload", "attachment", "data_of", "keep", "path_of", "stored", "thumbnail_path_of", "unused"]
+__all__ = [
+    "Attachment", "Upload", "attachment", "data_of", "keep", "path_of", "stored", "thumbnail_path_of", "unused",
+    "with_thumbnail",
+]  # fmt: skip
 
 NAME = re.compile(r"[0-9a-f]{32}")
 IMAGE = "image"
@@ -67,6 +70,15 @@ def data_of(upload: Upload) -> str:
     if upload.kind != IMAGE:
         data["name"] = upload.file_name
     return orjson.dumps(data).decode()
+
+
+def with_thumbnail(data: str, placeholder: str) -> str:
+    """Return the JSON of an image's `media` with its thumbnail, which was made after it."""
+    held = orjson.loads(data)
+    first = {name: held[name] for name in ("id", "kind", "url")}
+    late = {"thumbnailUrl": thumbnail_path_of(held["id"]), **{name: held[name] for name in held if name not in first}}
+    sizes = {name: late.pop(name) for name in ("size", "mimeType")}
+    return orjson.dumps({**first, **late, "placeholder": placeholder, **sizes}).decode()
 
 
 def path_of(kind: str, name: str, extension: str) -> str:

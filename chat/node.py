@@ -60,12 +60,6 @@ logger = logging.getLogger(__name__)
 KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
 HEARD_SECONDS = 1.0  # an event may take to every process; longer, and Redis is as good as away
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
-TOLD_LIMITS = {
-    "contentCharacters": "CONTENT_CHARACTERS",
-    "metadataBytes": "METADATA_BYTES",
-    "frameBytes": "FRAME_BYTES",
-    "uploadBytes": "UPLOAD_BYTES",
-}
 
 
 class Node:
@@ -74,7 +68,6 @@ class Node:
     def __init__(self, config: Mapping[str, Any]):
         self.config = config
         self.process_id = secrets.token_hex(6)
-        self.limits_told = {name: config[setting] for name, setting in TOLD_LIMITS.items()}
         self.engine = database_pool(config)
         self.redis = redis_pool(config)
         self.auth = Auth(self)

@@ -19,6 +19,7 @@ __all__ = ["TASK_SECONDS", "broker_url", "connect", "send", "waiting"]
 
 QUEUE = "chat"
 BROKER_DATABASE = 1  # of a Redis on a socket: the chat's keys are in 0
+CONFIRM_SECONDS = 2.0  # for RabbitMQ to say that it has a task
 ASKED_SECONDS = 2.0  # for the broker to connect, and again to say how many tasks wait
 TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
 
@@ -53,6 +54,7 @@ def connect(settings: Mapping[str, Any], **more: Any) -> Celery:
             "socket_keepalive": True,
             "socket_connect_timeout": 2,
             "health_check_interval": 10,
+            "confirm_publish": True,  # of RabbitMQ: what is written to a connection that has just died is not sent
         },
         timezone="UTC",
     )
@@ -73,7 +75,7 @@ def send(task: str, arguments: tuple[Any, ...], **options: Any) -> bool:
     """
     try:
         # Without a picture of the arguments: to make one costs more than to send them.
-        _sender().send_task(task, arguments, argsrepr="", kwargsrepr="", **options)
+        _sender().send_task(task, arguments, argsrepr="", kwargsrepr="", confirm_timeout=CONFIRM_SECONDS, **options)
     except OperationalError as error:
         _log.warning("%s was not enqueued: %s", task, error)
         return False

@@ -17,6 +17,7 @@ from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost
 from chat.writer import Writer
+from tests.chat.test_media import kept
 from tests.chat.world import DEFAULTS, World
 
 PATIENCE = 10.0  # seconds
@@ -480,3 +481,34 @@ def test_two_batches_are_in_flight_but_a_conversation_only_in_one(world: World, 
     gate.set()
     desk.await_answers(3)
     assert most == 2
+
+
+def test_a_message_uses_its_upload_in_the_commit_that_stores_it(desk: Desk, world: World) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    names_of = [kept(world, ann) for _ in range(2)]
+    numbers = [world.rows("SELECT id FROM media WHERE name = :name", name=name)[0].id for name in names_of]
+    place = group(world.group(ann, bob))
+    batch = [
+        desk.message(ann, place, f"{number}", media=number) for number in (numbers[0], None, numbers[1], numbers[0])
+    ]
+    sent = desk.send(*batch)
+    uses = world.rows("SELECT media_id, seq FROM media_uses WHERE conversation_id = :id ORDER BY seq", id=place[0])
+    first = sent[0]["seq"]
+    assert uses == [(numbers[0], first), (numbers[1], first + 2), (numbers[0], first + 3)]
+    assert world.rows("SELECT bool_and(used) FROM media WHERE id = ANY (:ids)", ids=numbers) == [(True,)]
+
+
+def test_an_upload_that_was_deleted_meanwhile_refuses_its_message_alone(desk: Desk, world: World) -> None:
+    (ann,) = world.people("Ann")
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, ann))[0].id
+    world.sql("DELETE FROM media WHERE id = :id", id=number)
+    place = group(world.group(ann))
+    gone, other = desk.send(desk.message(ann, place, "gone", media=number), desk.message(ann, place, "other"))
+    assert (gone, other["content"]) == ("unknown_media", "other")
+
+
+def test_an_upload_of_a_message_that_is_refused_stays_unused(desk: Desk, world: World) -> None:
+    ann, eve = world.people("Ann", "Eve")
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, eve))[0].id
+    assert desk.send(desk.message(eve, group(world.group(ann)), media=number)) == ["not_a_member"]
+    assert world.rows("SELECT used FROM media WHERE id = :id", id=number) == [(False,)]

@@ -102,8 +102,14 @@ class World:
         *,
         read_seq: int | None = None,
         connection: Connection | None = None,
+        media: str | int | None = None,
+        local_id: str = "",
+        body: str | None = None,
     ) -> tuple[int, int]:
-        """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in."""
+        """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in.
+
+        `media`: the name or the number of the upload that it uses.
+        """
         low, high = map(int, wire_id[1:].split("-")) if wire_id[0] == "p" else (None, None)
         item = {
             "o": 0,
@@ -111,14 +117,19 @@ class World:
             "lo": low,
             "hi": high,
             "s": sender.user_id,
-            "l": f"local-{next(NUMBERS)}",
+            "l": local_id or f"local-{next(NUMBERS)}",
             "d": 1,
             "t": "text",
             "x": content,
-            "b": None,
+            "b": body,
             "r": read_seq,
         }
-        statement, values = text("SELECT chat_write_2(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
+        if isinstance(media, str):
+            media = self.rows("SELECT id FROM media WHERE name = :name", name=media)[0].id
+        if media is not None:
+            item["m"] = media
+        statement = text("SELECT chat_write_2(:batch, true, NULL, CAST(:media AS bigint[]))")
+        values = {"batch": orjson.dumps([item]).decode(), "media": None if media is None else [media]}
         if connection is not None:
             answer = connection.execute(statement, values).scalar_one()
         else:

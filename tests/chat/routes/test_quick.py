@@ -1,6 +1,5 @@
 """The quick way answers as Flask's route would, or leaves the request to it."""
 
-
 import pytest
 from flask import Flask
 from sqlalchemy import Engine

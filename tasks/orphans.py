@@ -1,0 +1,87 @@
+"""Uploads that no message uses, and files that no upload knows: deleted after UPLOAD_UNUSED_HOURS.
+
+Safe against a message that is being written: the writer holds the row of its upload until its commit, and the sweep
+takes none that is held and none that was used. The row goes before its files; what a crash leaves between the two is
+found by the second sweep, which looks at a few folders each time and comes round to all of them in some three hours.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from celery import shared_task
+from sqlalchemy import text
+
+from tasks import stores
+from uploads.storage import SHARDS, Folder, folder_of, key_of, thumbnail_key_of
+
+__all__ = ["SCHEDULE", "files", "unused"]
+
+log = logging.getLogger(__name__)
+EVERY = 600.0  # seconds
+BATCH = 100  # uploads of one transaction: their rows are locked for a few milliseconds
+BATCHES = 50  # of one run; the next one goes on
+AT_A_TIME = 16  # folders of one run, of 256
+UNFINISHED = 3_600  # seconds after which what is still in the incoming folder belongs to a killed process
+SCHEDULE = {
+    "unused uploads": {"task": "tasks.orphans.unused", "schedule": EVERY},
+    "files without uploads": {"task": "tasks.orphans.files", "schedule": EVERY},
+}
+
+
+@shared_task(name="tasks.orphans.unused")  # type: ignore[untyped-decorator]
+def unused() -> None:
+    """Delete uploads that no message used in time."""
+    folder = folder_of(stores.settings())
+    for _ in range(BATCHES):
+        keys = _deleted_rows()
+        if folder is not None:
+            for key in keys:
+                folder.delete(key)
+        if not keys:
+            return
+
+
+@shared_task(name="tasks.orphans.files")  # type: ignore[untyped-decorator]
+def files(shards: Sequence[str] = ()) -> None:
+    """Delete files without a row in some folders, by default in those whose turn it is."""
+    folder = folder_of(stores.settings())
+    if folder is None:
+        return
+    folder.sweep_incoming(UNFINISHED)
+    first = int(time.time() / EVERY) * AT_A_TIME % len(SHARDS)
+    for shard in shards or SHARDS[first : first + AT_A_TIME]:
+        _sweep(folder, shard)
+
+
+def _deleted_rows() -> list[str]:
+    with stores.engine().begin() as connection:
+        rows = connection.execute(DELETE, {"hours": stores.settings()["UPLOAD_UNUSED_HOURS"], "batch": BATCH}).all()
+    keys = [key_of(row.kind, row.name, row.extension) for row in rows]
+    return keys + [thumbnail_key_of(row.name) for row in rows if row.kind == "image"]
+
+
+def _sweep(folder: Folder, shard: str) -> None:
+    by_key = {key: _name_of(key) for key in folder.keys(shard, stores.settings()["UPLOAD_UNUSED_HOURS"] * 3_600)}
+    keys = list(by_key)
+    for begin in range(0, len(keys), BATCH):
+        part = keys[begin : begin + BATCH]
+        with stores.engine().connect() as connection:
+            known = set(connection.execute(KNOWN, {"names": [by_key[key] for key in part]}).scalars())
+        for key in part:
+            if by_key[key] not in known:
+                log.warning("Deleted a file that no upload knows: %s", key)
+                folder.delete(key)
+
+
+def _name_of(key: str) -> str:
+    return key.rpartition("/")[2].partition(".")[0].removesuffix("_thumb")
+
+
+DELETE = text("""
+DELETE FROM media WHERE id IN (
+    SELECT id FROM media WHERE NOT used AND created_at < now() - make_interval(hours => :hours)
+    ORDER BY created_at LIMIT :batch FOR UPDATE SKIP LOCKED)
+RETURNING name, kind, extension
+""")
+KNOWN = text("SELECT name FROM media WHERE name = ANY (:names)")

@@ -1,0 +1,110 @@
+"""Thumbnails of large images, and telling of them: the entries that use such an image change when it is ready.
+
+Idempotent in both steps. What a lost broker or a killed worker left is found again from the database every minute:
+images without their thumbnail, and entries that do not yet say what their image says.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from celery import shared_task
+from sqlalchemy import Row
+
+from chat.frames import Event
+from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
+from chat.transaction import Transaction, run_in_transaction
+from tasks import stores
+from uploads.images import BadImageError, thumbnail
+from uploads.storage import Folder, folder_of, key_of, thumbnail_key_of
+
+__all__ = ["SCHEDULE", "make", "make_up_for"]
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+BATCH = 100  # images of one look at the database, and entries of one image
+BATCHES = 50  # of entries in one run; the next one goes on
+SCHEDULE = {"thumbnails": {"task": "tasks.thumbnails.make_up_for", "schedule": 60.0}}
+
+
+@shared_task(name="tasks.thumbnails.make")  # type: ignore[untyped-decorator]
+def make(name: str) -> None:
+    """Make an image's thumbnail, if it is owed, and tell of it."""
+    folder = folder_of(stores.settings())
+    row = _unit(lambda tx: tx.execute(PENDING, {"name": name}).first())
+    if folder is not None and row is not None:
+        placeholder = _made(folder, row)
+        _unit(lambda tx: finish_thumbnail(tx, name, placeholder))
+    _tell(name)
+
+
+@shared_task(name="tasks.thumbnails.make_up_for")  # type: ignore[untyped-decorator]
+def make_up_for() -> None:
+    """Do what was not enqueued, not done, or done and not told."""
+    for name in _unit(lambda tx: owing(tx, BATCH)):
+        try:
+            make(name)
+        except Exception:  # one that cannot be done must not keep the others waiting
+            log.exception("The thumbnail of %s is still owed", name)
+
+
+def _made(folder: Folder, row: Row[Any]) -> str:
+    """Make the thumbnail and return its placeholder; empty if the image is gone or cannot be decoded any more."""
+    source = folder.fetch(key_of(row.kind, row.name, row.extension))
+    if source is None:
+        log.warning("The image %s has no file", row.name)
+        return ""
+    with _scratch(folder, row.name) as scratch:
+        try:
+            placeholder = thumbnail(source, scratch)
+        except BadImageError as error:
+            log.warning("No thumbnail of %s: %s", row.name, error)
+            return ""
+        folder.put(scratch, thumbnail_key_of(row.name))
+        return placeholder
+
+
+@contextmanager
+def _scratch(folder: Folder, name: str) -> Iterator[Path]:
+    path = folder.incoming / f"{name}.{secrets.token_hex(4)}"  # two workers may do the same at a time
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _tell(name: str) -> None:
+    """Let the entries that use an image say what it says now, and tell of each."""
+    for _ in range(BATCHES):
+        places = _unit(lambda tx: outdated_uses(tx, name, BATCH))
+        for place in places:
+            _unit(partial(_bring_up_to_date, name, place))
+        if not places:
+            return
+
+
+def _bring_up_to_date(name: str, place: tuple[int, int], tx: Transaction) -> None:
+    bring_up_to_date(tx, name, *place)
+
+
+class _Process:
+    """What a unit of work here tells through."""
+
+    config = property(lambda _: stores.settings())
+
+    def tell(self, events: list[Event]) -> None:
+        stores.publisher().tell(events)
+
+    def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
+        raise NotImplementedError(f"{task}{arguments}: nothing here enqueues")
+
+
+def _unit(work: Callable[[Transaction], T]) -> T:
+    return run_in_transaction(stores.engine(), _Process(), work)
+
+
+PENDING = "SELECT name, kind, extension FROM media WHERE name = :name AND thumbnail = 'pending'"

@@ -1,0 +1,110 @@
+"""Uploads that change after they were sent, and the entries that follow."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from chat import media
+from chat.frames import Caller
+from chat.media_address import sign_with
+from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
+from tests.chat.test_media import kept
+from tests.chat.world import World
+
+MOST = 1_000
+
+
+@pytest.fixture
+def ann(world: World) -> Caller:
+    sign_with({"MEDIA_SECRET": "", "JWT_SECRET": "s" * 32})
+    return world.person("Ann")
+
+
+def pending(world: World, owner: Caller) -> str:
+    return kept(world, owner, thumbnail="pending", placeholder="")
+
+
+def entry(world: World, wire_id: str, seq: int) -> Any:
+    """Return an entry's media, its change, and whether it was edited."""
+    (row,) = world.rows(
+        "SELECT body, change, edited_at FROM entries WHERE conversation_id = :id AND seq = :seq",
+        id=world.number(wire_id),
+        seq=seq,
+    )
+    return orjson.loads(row.body)["media"], row.change, row.edited_at is not None
+
+
+def send(world: World, wire_id: str, sender: Caller, name: str) -> int:
+    """Send an upload as the server does: with its JSON in the body."""
+    data = world.do(media.attachment, sender.user_id, name).data
+    return world.send(wire_id, sender, media=name, body=f'{{"media":{data},"metadata":{{"a":1}}}}')
+
+
+def follow(world: World, name: str) -> int:
+    places = world.do(outdated_uses, name, MOST)
+    for conversation, seq in places:
+        world.do(bring_up_to_date, name, conversation, seq)
+    return len(places)
+
+
+def test_an_entry_follows_its_upload_in_every_conversation_and_tells(world: World, ann: Caller) -> None:
+    name, places = pending(world, ann), [world.group(ann), world.group(ann)]
+    seqs = [send(world, place, ann, name) for place in places]
+    assert follow(world, name) == 0
+    world.do(finish_thumbnail, name, "data:x")
+    world.events.clear()
+    before = [entry(world, place, seq) for place, seq in zip(places, seqs, strict=True)]
+    assert follow(world, name) == 2
+    told = {event.data["conversationId"]: event for event in world.told("message.updated")}
+    for place, seq, (_, change, _) in zip(places, seqs, before, strict=True):
+        after = entry(world, place, seq)
+        assert after[0]["placeholder"] == "data:x"
+        assert "thumbnailUrl" in after[0]
+        assert after[1:] == (change + 1, True)
+        event = told[place]
+        assert (event.change, event.seq, event.data["metadata"]) == (change + 1, seq, {"a": 1})
+        assert event.data["media"]["placeholder"] == "data:x"
+        assert event.data["editedAt"]
+
+
+def test_following_twice_changes_nothing(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    seq = send(world, place, ann, name)
+    world.do(finish_thumbnail, name, "data:x")
+    assert follow(world, name) == 1
+    after = entry(world, place, seq)
+    world.do(finish_thumbnail, name, "data:other")
+    world.do(bring_up_to_date, name, world.number(place), seq)
+    assert follow(world, name) == 0
+    assert entry(world, place, seq) == after
+
+
+def test_a_message_that_was_on_its_way_when_the_thumbnail_was_ready_is_found(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    stale = world.do(media.attachment, ann.user_id, name).data
+    world.do(finish_thumbnail, name, "data:x")
+    assert name not in world.do(owing, MOST)
+    seq = world.send(place, ann, media=name, body=f'{{"media":{stale}}}')
+    assert name in world.do(owing, MOST)
+    assert follow(world, name) == 1
+    assert entry(world, place, seq)[2]
+    assert name not in world.do(owing, MOST)
+
+
+def test_a_thumbnail_that_cannot_be_made_is_owed_no_more(world: World, ann: Caller) -> None:
+    name = pending(world, ann)
+    assert name not in world.do(owing, MOST)  # it was just enqueued
+    world.sql("UPDATE media SET created_at = now() - interval '1 minute' WHERE name = :name", name=name)
+    assert name in world.do(owing, MOST)
+    world.do(finish_thumbnail, name, "")
+    assert name not in world.do(owing, MOST)
+    assert world.do(media.stored, name, None).thumbnail == "none"
+
+
+def test_a_recalled_entry_gets_nothing_back(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    seq = send(world, place, ann, name)
+    world.recall(place, seq)
+    world.do(finish_thumbnail, name, "data:x")
+    assert follow(world, name) == 0

@@ -1,0 +1,152 @@
+"""Uploads that nobody sends, and files that no upload knows."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from chat.frames import Caller
+from tasks import orphans, stores
+from tests.chat.conftest import engine, world
+from tests.chat.test_media import kept
+from tests.chat.world import World
+from uploads.storage import SHARDS, Folder, key_of, thumbnail_key_of
+
+__all__ = ["engine", "world"]
+MADE = (stores.settings, stores.engine, stores.redis, stores.publisher)
+DAY = 86_400
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Iterator[Folder]:
+    """The folder of a worker's process."""
+    environ = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "JWT_SECRET": "s" * 32, "DATA_DIR": str(tmp_path)}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for made in MADE:
+        made.cache_clear()
+    yield Folder(tmp_path / "uploads")
+    stores.engine().dispose()
+    for made in MADE:
+        made.cache_clear()
+
+
+@pytest.fixture
+def ann(world: World) -> Caller:
+    world.sql("UPDATE media SET used = true")  # what other tests left is none of ours
+    return world.person("Ann")
+
+
+def upload(world: World, folder: Folder, owner: Caller, hours: float = 0) -> str:
+    """Keep an image with its files, as old as that."""
+    name = kept(world, owner)
+    world.sql(
+        "UPDATE media SET created_at = now() - make_interval(secs => :age) WHERE name = :name",
+        name=name,
+        age=hours * 3_600,
+    )
+    for key in (key_of("image", name, ".jpg"), thumbnail_key_of(name)):
+        put(folder, key, hours * 3_600)
+    return name
+
+
+def put(folder: Folder, key: str, age: float) -> None:
+    source = folder.incoming / "made"
+    source.write_bytes(b"x")
+    os.utime(source, (time.time() - age, time.time() - age))
+    folder.put(source, key)
+
+
+def names(folder: Folder) -> set[str]:
+    return {path.name for path in folder.root.rglob("*") if path.is_file()}
+
+
+def files_of(*uploads: str) -> set[str]:
+    return {f"{name}.jpg" for name in uploads} | {f"{name}_thumb.jpg" for name in uploads}
+
+
+def rows(world: World, owner: Caller) -> set[str]:
+    return {row.name for row in world.rows("SELECT name FROM media WHERE owner_id = :id", id=owner.user_id)}
+
+
+def test_what_nobody_sent_in_a_day_goes_with_its_files(world: World, folder: Folder, ann: Caller) -> None:
+    young, old = upload(world, folder, ann, 23), [upload(world, folder, ann, 25) for _ in range(3)]
+    orphans.unused()
+    assert rows(world, ann) == {young}
+    assert names(folder) == files_of(young)
+    assert not set(old) & rows(world, ann)
+
+
+def test_what_an_entry_uses_stays(world: World, folder: Folder, ann: Caller) -> None:
+    name = upload(world, folder, ann, 100)
+    world.send(world.group(ann), ann, media=name)
+    orphans.unused()
+    orphans.files(SHARDS)
+    assert rows(world, ann) == {name}
+    assert names(folder) == files_of(name)
+
+
+def test_more_than_a_batch_goes_in_one_run(world: World, folder: Folder, ann: Caller) -> None:
+    for _ in range(orphans.BATCH + 5):
+        kept(world, ann)
+    world.sql("UPDATE media SET created_at = now() - interval '2 days' WHERE owner_id = :id", id=ann.user_id)
+    orphans.unused()
+    assert rows(world, ann) == set()
+
+
+def test_a_message_that_is_being_written_keeps_its_upload(
+    world: World, folder: Folder, ann: Caller, engine: Engine
+) -> None:
+    name, group = upload(world, folder, ann, 25), world.group(ann)
+    with engine.connect() as connection, connection.begin():
+        assert world.try_to_send(group, ann, media=name, connection=connection)[0] == 0
+        orphans.unused()
+    assert rows(world, ann) == {name}
+    orphans.unused()
+    assert rows(world, ann) == {name}
+    assert names(folder) == files_of(name)
+
+
+def test_a_message_that_comes_too_late_is_refused(world: World, folder: Folder, ann: Caller) -> None:
+    name, group = upload(world, folder, ann, 25), world.group(ann)
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=name)[0].id
+    orphans.unused()
+    assert world.try_to_send(group, ann, media=number)[0] == 7
+
+
+def test_files_that_no_upload_knows_go_once_they_are_old(world: World, folder: Folder, ann: Caller) -> None:
+    known = upload(world, folder, ann, 25)
+    lost, young = secrets.token_hex(16), secrets.token_hex(16)
+    put(folder, key_of("file", lost, ".bin"), 25 * 3_600)
+    put(folder, thumbnail_key_of(lost), 25 * 3_600)
+    put(folder, key_of("file", young, ".bin"), 3_600)
+    orphans.files(SHARDS)
+    assert names(folder) == files_of(known) | {f"{young}.bin"}
+    orphans.files(SHARDS)
+    assert names(folder) == files_of(known) | {f"{young}.bin"}
+
+
+def test_it_comes_round_to_every_folder(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(orphans, "_sweep", lambda _, shard: seen.append(shard))
+    for turn in range(len(SHARDS) // orphans.AT_A_TIME):
+        monkeypatch.setattr(orphans.time, "time", lambda turn=turn: 1_800_000_000 + turn * orphans.EVERY)
+        orphans.files()
+    assert sorted(seen) == SHARDS
+
+
+def test_what_a_killed_process_left_unfinished_goes(folder: Folder) -> None:
+    for name, age in (("old", 2 * 3_600), ("new", 0)):
+        path = folder.incoming / name
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - age, time.time() - age))
+    orphans.files(["00"])
+    assert names(folder) == {"new"}
+
+
+def test_both_sweeps_come_with_the_beat() -> None:
+    assert {entry["task"] for entry in orphans.SCHEDULE.values()} == {"tasks.orphans.unused", "tasks.orphans.files"}

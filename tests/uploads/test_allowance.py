@@ -1,0 +1,63 @@
+"""How much one user may upload."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from chat.errors import ChatError
+from tests.chat.world import DEFAULTS
+from uploads.allowance import ALL_AT_ONCE, Allowance
+
+ANN, BOB = 1, 2
+
+
+def allowance(**config: int) -> Allowance:
+    return Allowance(DEFAULTS | config)
+
+
+def refusal(work: Callable[[], object]) -> tuple[str, float]:
+    with pytest.raises(ChatError) as refused:
+        work()
+    return refused.value.code.name, refused.value.retry_after or 0
+
+
+def test_a_user_has_so_many_uploads_at_a_time_and_another_user_as_many() -> None:
+    allowed = allowance(UPLOADS_AT_ONCE=2)
+    with allowed.one(ANN, 1), allowed.one(ANN, 1), allowed.one(BOB, 1):
+        assert refusal(lambda: allowed.one(ANN, 1).__enter__())[0] == "rate_limited"
+    with allowed.one(ANN, 1), allowed.one(ANN, 1):
+        pass
+
+
+def test_an_upload_that_failed_is_one_no_more() -> None:
+    allowed = allowance(UPLOADS_AT_ONCE=1)
+    with pytest.raises(KeyError), allowed.one(ANN, 1):
+        raise KeyError
+    with allowed.one(ANN, 1):
+        pass
+
+
+def test_bytes_come_back_at_the_rate() -> None:
+    allowed = allowance(UPLOAD_RATE=100, UPLOAD_BURST=1_000)
+    with allowed.one(ANN, 900):
+        pass
+    code, wait = refusal(lambda: allowed.one(ANN, 300).__enter__())
+    assert code == "rate_limited"
+    assert 1 < wait <= 2
+    with allowed.one(BOB, 900):
+        pass
+
+
+def test_all_users_together_have_a_bound() -> None:
+    allowed = allowance(UPLOAD_RATE=0)
+    with ExitStack() as stack:
+        for user in range(ALL_AT_ONCE):
+            stack.enter_context(allowed.one(user, 1))
+        assert refusal(lambda: allowed.one(ALL_AT_ONCE, 1).__enter__())[0] == "overloaded"
+
+
+def test_what_is_not_sent_fills_the_disk_up_to_the_bound() -> None:
+    allowed = allowance(UPLOAD_UNUSED_BYTES=1_000)
+    allowed.check_unused(900, 100)
+    assert refusal(lambda: allowed.check_unused(900, 101))[0] == "rate_limited"

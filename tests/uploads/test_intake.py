@@ -1,0 +1,186 @@
+"""The way of an upload from a request's body to a row and its files."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from chat.errors import ChatError
+from chat.frames import Caller
+from tests.chat.world import World
+from tests.uploads.pictures import encoded
+from uploads.intake import Body, Intake, storing
+from uploads.storage import Folder
+from uploads.workshop import Workshop
+
+MOST = 10_485_760
+
+
+class Teller(World):
+    """A process that has tasks enqueued."""
+
+    tasks: list[tuple[str, tuple[Any, ...]]]
+
+    def enqueue(self, task: str, arguments: tuple[Any, ...]) -> None:
+        self.tasks.append((task, arguments))
+
+
+class Door:
+    """Where uploads are handed in, by one user."""
+
+    def __init__(self, world: World, root: Path, **config: Any):
+        self.teller = Teller(world.engine, **config)
+        self.teller.tasks = []
+        self.folder = Folder(root)
+        self.intake = Intake(self.teller.config, self.folder, Workshop(), world.engine, self.teller)
+        self.user: Caller = world.person()
+
+    def hand_in(self, data: bytes, name: str = "a.jpg", length: int | None = None) -> dict[str, Any]:
+        body = (
+            f'--b\r\nContent-Disposition: form-data; name="media"; filename="{name}"\r\n\r\n'.encode() + data
+        ) + b"\r\n--b--\r\n"
+        pieces = iter([body[place : place + 65_536] for place in range(0, len(body), 65_536)])
+        wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""))
+        return orjson.loads(self.intake.take(self.user, wanted))
+
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder.root)) for path in self.folder.root.rglob("*") if path.is_file())
+
+    def rows(self) -> list[Any]:
+        return self.teller.rows("SELECT * FROM media WHERE owner_id = :id", id=self.user.user_id)
+
+
+@pytest.fixture
+def door(world: World, tmp_path: Path) -> Door:
+    return Door(world, tmp_path / "uploads")
+
+
+def refusal(work: Callable[[], object]) -> ChatError:
+    with pytest.raises(ChatError) as refused:
+        work()
+    return refused.value
+
+
+def test_an_image_becomes_two_files_and_a_row(door: Door) -> None:
+    media = door.hand_in(encoded("JPEG", 600, 400), "../\u202eholiday.jpg")
+    name = media["id"]
+    assert door.files() == [f"images/{name[:2]}/{name}.jpg", f"thumbnails/{name[:2]}/{name}_thumb.jpg"]
+    assert list(media) == ["id", "kind", "url", "thumbnailUrl", "width", "height", "placeholder", "size", "mimeType"]
+    assert media["url"] == f"/uploads/images/{name}.jpg"
+    (row,) = door.rows()
+    assert (row.kind, row.mime_type, row.thumbnail, row.used, row.file_name) == (
+        "image", "image/jpeg", "ready", False, "holiday.jpg",
+    )  # fmt: skip
+    assert row.size == media["size"] == (door.folder.root / door.files()[0]).stat().st_size
+    assert door.teller.tasks == []
+
+
+def test_any_other_file_is_kept_as_it_is_under_a_name_of_ours(door: Door) -> None:
+    media = door.hand_in(b"hello", "../../etc/passwd")
+    assert media == {
+        "id": media["id"], "kind": "file", "url": f"/uploads/file/{media['id']}.txt", "size": 5,
+        "mimeType": "text/plain", "name": "passwd",
+    }  # fmt: skip
+    assert (door.folder.root / door.files()[0]).read_bytes() == b"hello"
+    assert "passwd" not in door.files()[0]
+
+
+def test_names_are_never_the_same_and_not_to_be_guessed(door: Door) -> None:
+    names = {door.hand_in(b"hello")["id"] for _ in range(10)}
+    assert len(names) == 10
+    assert {len(name) for name in names} == {32}
+
+
+def test_a_large_image_has_its_thumbnail_enqueued_after_the_commit(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, THUMBNAIL_PIXELS=1_000)
+    media = door.hand_in(encoded("PNG", 64, 48))
+    assert "thumbnailUrl" not in media
+    assert "placeholder" not in media
+    assert door.teller.tasks == [("tasks.thumbnails.make", (media["id"],))]
+    assert door.rows()[0].thumbnail == "pending"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (encoded("PNG", 64, 48)[:100], "unsupported_media"),
+        (encoded("PNG", 100, 101), "too_large"),
+        (b"", "invalid"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(world: World, tmp_path: Path, data: bytes, code: str) -> None:
+    door = Door(world, tmp_path, IMAGE_PIXELS=10_000)
+    assert refusal(lambda: door.hand_in(data)).code.name == code
+    assert (door.files(), door.rows()) == ([], [])
+
+
+def test_a_length_beyond_the_bound_is_refused_before_anything_is_read(door: Door) -> None:
+    def read(_: int) -> bytes:
+        raise AssertionError("read")
+
+    assert refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read))).code.name == "too_large"
+
+
+def test_a_length_that_is_not_told_does_not_help(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, UPLOAD_BYTES=10_000)
+    pieces = iter([b'--b\r\nContent-Disposition: form-data; name="media"; filename="a"\r\n\r\n', *[b"x" * 1_000] * 100])
+    error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces))))
+    assert error.code.name == "too_large"
+    assert len(list(pieces)) > 80
+    assert door.files() == []
+
+
+def test_what_nobody_sends_is_bounded(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, UPLOAD_UNUSED_BYTES=1_000)
+    door.hand_in(b"x" * 700)
+    assert refusal(lambda: door.hand_in(b"x" * 700)).code.name == "rate_limited"
+    world.sql("UPDATE media SET used = true WHERE owner_id = :id", id=door.user.user_id)
+    door.hand_in(b"x" * 700)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_behind(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Folder, "put", full)
+    error = refusal(lambda: door.hand_in(encoded()))
+    assert (error.code.name, error.code.status) == ("overloaded", 503)
+    assert error.retry_after
+    assert not error.code.happened
+    assert (door.files(), door.rows()) == ([], [])
+
+
+def test_a_disk_without_room_for_what_comes_in_is_told_too(door: Door) -> None:
+    door.folder.root.mkdir()
+    (door.folder.root / "incoming").write_bytes(b"no folder at all")
+    assert refusal(lambda: door.hand_in(b"hello")).code.name == "overloaded"
+
+
+def test_a_database_that_refuses_leaves_no_file_behind(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ChatError("overloaded")
+
+    monkeypatch.setattr("chat.media.keep", refuse)
+    assert refusal(lambda: door.hand_in(encoded())).code.name == "overloaded"
+    assert door.files() == []
+
+
+def test_a_commit_whose_outcome_is_not_known_keeps_its_files_for_the_sweep(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object) -> None:
+        raise ChatError("unavailable")
+
+    monkeypatch.setattr("chat.media.keep", lose)
+    assert refusal(lambda: door.hand_in(encoded())).code.name == "unavailable"
+    assert len(door.files()) == 2
+
+
+def test_what_the_disk_says_becomes_an_answer() -> None:
+    with pytest.raises(ChatError, match="overloaded"), storing():
+        raise PermissionError
+    with pytest.raises(KeyError), storing():
+        raise KeyError

@@ -1,0 +1,111 @@
+"""A stored file as an answer."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from uploads.serving import PIECE, Served, respond
+from uploads.workshop import Workshop
+
+CONTENT = bytes(range(256)) * 2_048  # two pieces
+
+
+class Stored:
+    """A file that says what was done with it."""
+
+    size = len(CONTENT)
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.reads: list[int] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads.append(length)
+        return CONTENT[offset : offset + length]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def asked(method: str = "GET", seconds: int = 1_000, file_name: str = "", **headers: str) -> tuple[Any, Stored]:
+    app, stored, workshop = Flask(__name__), Stored(), Workshop()
+    app.add_url_rule(
+        "/", "file", lambda: respond(stored, Served("image/png", "tag", seconds, file_name), workshop), methods=["GET"]
+    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.test_client().open("/", method=method, headers=named, buffered=True), stored
+
+
+def test_a_file_goes_out_in_pieces_and_is_closed() -> None:
+    answer, stored = asked()
+    assert (answer.status_code, answer.data) == (200, CONTENT)
+    assert answer.headers["Content-Length"] == str(len(CONTENT))
+    assert stored.reads == [PIECE, PIECE]
+    assert stored.closed == 1
+
+
+def test_it_can_be_kept_and_never_run() -> None:
+    answer, _ = asked()
+    assert answer.headers["Cache-Control"] == "private, immutable, max-age=1000"
+    assert answer.headers["ETag"] == '"tag"'
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert answer.headers["Content-Type"] == "image/png"
+    assert "Content-Disposition" not in answer.headers
+    assert asked(seconds=0)[0].headers["Cache-Control"] == "private, no-cache"
+    assert asked(file_name="a.pdf")[0].headers["Content-Disposition"].startswith("attachment; ")
+
+
+def test_a_head_has_no_body_and_the_file_is_closed() -> None:
+    answer, stored = asked("HEAD", Range="bytes=0-1")
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(CONTENT))
+    assert stored.closed == 1
+
+
+@pytest.mark.parametrize("tags", ['"tag"', 'W/"tag"', '"other", "tag"', "*"])
+def test_what_a_cache_has_is_not_sent_again(tags: str) -> None:
+    answer, stored = asked(If_None_Match=tags)
+    assert (answer.status_code, answer.data) == (304, b"")
+    assert answer.headers["ETag"] == '"tag"'
+    assert stored.closed == 1
+    assert asked(If_None_Match='"other"')[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "begin", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=5-9", 5, 10),
+        ("bytes=300000-", 300_000, len(CONTENT)),
+        ("bytes=-7", len(CONTENT) - 7, len(CONTENT)),
+        ("bytes=10-99999999", 10, len(CONTENT)),
+    ],
+)
+def test_a_part_is_sent_if_a_part_is_asked_for(wanted: str, begin: int, end: int) -> None:
+    answer, stored = asked(Range=wanted)
+    assert (answer.status_code, answer.data) == (206, CONTENT[begin:end])
+    assert answer.headers["Content-Range"] == f"bytes {begin}-{end - 1}/{len(CONTENT)}"
+    assert answer.headers["Content-Length"] == str(end - begin)
+    assert stored.closed == 1
+
+
+@pytest.mark.parametrize("wanted", [f"bytes={len(CONTENT)}-", "bytes=99999999-100000000"])
+def test_a_part_that_is_not_there_is_refused_with_the_length(wanted: str) -> None:
+    answer, stored = asked(Range=wanted)
+    assert (answer.status_code, answer.data) == (416, b"")
+    assert answer.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+    assert stored.closed == 1
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-1,5-6", "bytes=9-5", "lines=0-1", "nonsense", "bytes=", "bytes=a-b"])
+def test_several_parts_and_nonsense_are_answered_by_all(wanted: str) -> None:
+    answer, _ = asked(Range=wanted)
+    assert (answer.status_code, len(answer.data)) == (200, len(CONTENT))
+
+
+def test_a_part_of_what_has_changed_since_is_all_of_it() -> None:
+    assert asked(Range="bytes=0-1", If_Range='"tag"')[0].status_code == 206
+    assert asked(Range="bytes=0-1", If_Range='"other"')[0].status_code == 200

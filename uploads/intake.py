@@ -1,0 +1,177 @@
+"""The way of an upload: received into a file, looked at, cleaned if it is an image, stored, written down.
+
+Until it is written down nobody can see it; what a failure or a killed process leaves on the disk is swept away.
+"""
+
+import errno
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Engine
+
+from chat import media
+from chat.errors import ChatError
+from chat.frames import Caller
+from chat.transaction import Teller, Transaction, run_in_transaction
+from uploads.allowance import Allowance
+from uploads.images import BadImageError, Picture, TooManyPixelsError, prepare
+from uploads.inspection import HEAD_BYTES, FileType, type_of
+from uploads.names import shown_name
+from uploads.receiving import OVERHEAD, Received, receive
+from uploads.storage import Folder, key_of, thumbnail_key_of
+from uploads.workshop import Workshop
+
+__all__ = ["Intake", "storing"]
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+DISK_SECONDS = 60.0  # after which a full disk may have room again
+THUMBNAIL_TASK = "tasks.thumbnails.make"
+
+
+class Body(NamedTuple):
+    """A request's body: its length (None: not told), its boundary, and how to read it."""
+
+    length: int | None
+    boundary: str
+    read: Callable[[int], bytes]
+
+
+class Prepared(NamedTuple):
+    """Files ready to be stored, and what they are."""
+
+    type: FileType
+    path: Path
+    picture: Picture | None
+    thumbnail: Path | None
+
+
+class Intake:
+    """Takes uploads in. `folder` keeps them, `engine` and `teller` write them down; `allowance` counts them."""
+
+    def __init__(self, config: Mapping[str, Any], folder: Folder, workshop: Workshop, engine: Engine, teller: Teller):
+        self._config, self._folder, self._workshop = config, folder, workshop
+        self._engine, self._teller = engine, teller
+        self.allowance = Allowance(config)
+
+    def take(self, caller: Caller, body: Body) -> str:
+        """Take an upload in and return the encoded JSON of its `media`, addresses unsigned. Raises ChatError."""
+        most = self._config["UPLOAD_BYTES"]
+        if body.length is not None and body.length > most + OVERHEAD:
+            raise ChatError("too_large", details={"most": most})
+        with self.allowance.one(caller.user_id, most if body.length is None else body.length):
+            held = self._in_transaction(lambda tx: media.unused(tx, caller.user_id))
+            self.allowance.check_unused(held, body.length or 0)
+            name = secrets.token_hex(16)
+            with storing(), self._scratch(name) as scratch:
+                received = self._received(body, scratch)
+                prepared = self._prepared(type_of(received.head), scratch)
+                return self._kept(caller, name, received, prepared)
+
+    @contextmanager
+    def _scratch(self, name: str) -> Iterator[Path]:
+        """Give a path in the incoming folder; whatever lies there under this name is deleted afterwards."""
+        path = self._workshop.file(lambda: self._folder.incoming) / name
+        try:
+            yield path
+        finally:
+            self._workshop.file(_delete, path, _clean_of(path), _thumbnail_of(path))
+
+    def _received(self, body: Body, scratch: Path) -> Received:
+        file = self._workshop.file(_created, scratch)
+        try:
+            return receive(
+                body.read,
+                body.boundary,
+                self._config["UPLOAD_BYTES"],
+                HEAD_BYTES,
+                lambda piece: self._workshop.file(file.write, piece),
+            )
+        finally:
+            file.close()
+
+    def _prepared(self, type_: FileType, scratch: Path) -> Prepared:
+        if not type_.image:
+            return Prepared(type_, scratch, None, None)
+        clean, thumbnail = _clean_of(scratch), _thumbnail_of(scratch)
+        bounds = self._config["IMAGE_PIXELS"], self._config["THUMBNAIL_PIXELS"]
+        try:
+            picture = self._workshop.image(prepare, scratch, clean, thumbnail, *bounds)
+        except TooManyPixelsError as error:
+            raise ChatError(
+                "too_large", f"The image has too many pixels: {error}.", details={"most": bounds[0]}
+            ) from error
+        except BadImageError as error:
+            raise ChatError("unsupported_media", "The image is damaged, or of a kind that is not taken.") from error
+        type_ = FileType(picture.mime_type, picture.extension, type_.image)
+        return Prepared(type_, clean, picture, thumbnail if picture.placeholder else None)
+
+    def _kept(self, caller: Caller, name: str, received: Received, prepared: Prepared) -> str:
+        """Store the files, then write them down: what is seen is there."""
+        upload = _upload(name, received, prepared, self._workshop.file(prepared.path.stat).st_size)
+        keys = [(prepared.path, key_of(upload.kind, name, upload.extension))]
+        if prepared.thumbnail is not None:
+            keys.append((prepared.thumbnail, thumbnail_key_of(name)))
+        try:
+            for path, key in keys:
+                self._workshop.file(self._folder.put, path, key)
+            return self._in_transaction(lambda tx: _written(tx, caller.user_id, upload))
+        except ChatError as error:
+            if not error.code.happened:  # else the row may be there, and the sweep finds out
+                for _, key in keys:
+                    self._workshop.file(self._folder.delete, key)
+            raise
+
+    def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
+        return run_in_transaction(self._engine, self._teller, work)
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Turn what a disk says into an answer. Raises ChatError overloaded: nothing was kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            log.error("No room for uploads: %s", error.strerror)
+        else:
+            log.exception("The storage of uploads failed")
+        raise ChatError("overloaded", "Uploads cannot be stored at the moment.", retry_after=DISK_SECONDS) from error
+
+
+def _upload(name: str, received: Received, prepared: Prepared, size: int) -> media.Upload:
+    type_, picture = prepared.type, prepared.picture
+    file_name = shown_name(received.file_name)
+    if picture is None:
+        return media.Upload(name, "file", type_.mime_type, type_.extension, size, file_name)
+    state = "ready" if picture.placeholder else "pending"
+    shape = picture.width, picture.height, picture.placeholder
+    return media.Upload(name, "image", type_.mime_type, type_.extension, size, file_name, *shape, state)
+
+
+def _written(tx: Transaction, owner_id: int, upload: media.Upload) -> str:
+    if upload.thumbnail == "pending":
+        tx.enqueue(THUMBNAIL_TASK, upload.name)
+    return media.keep(tx, owner_id, upload)
+
+
+def _created(path: Path) -> Any:
+    return path.open("xb", buffering=0)
+
+
+def _clean_of(path: Path) -> Path:
+    return path.with_suffix(".clean")
+
+
+def _thumbnail_of(path: Path) -> Path:
+    return path.with_suffix(".thumb")
+
+
+def _delete(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)

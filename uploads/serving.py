@@ -1,0 +1,104 @@
+"""A stored file as an answer: a range of it or all, kept by caches, and never run as a page.
+
+The file is read piece by piece in the workshop's threads, so that a slow disk or a slow client delays nobody else.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from flask import Response, request
+from werkzeug.datastructures import Range
+
+from uploads.names import disposition
+from uploads.storage import Opened
+from uploads.workshop import Workshop
+
+__all__ = ["Served", "respond"]
+
+PIECE = 262_144  # bytes read and sent at a time: a tenth of a millisecond of reading from the memory
+# `sandbox`: whatever a browser makes of it, it has no origin and runs nothing.
+POLICY = "sandbox; default-src 'none'"
+
+
+class Served(NamedTuple):
+    """How a file goes out. `etag` names its content; `seconds`: caches may keep it for so long (0: ask each time).
+
+    `file_name` is empty for an image of ours, which may be shown; everything else is only to be saved, under it.
+    """
+
+    mime_type: str
+    etag: str
+    seconds: int
+    file_name: str
+
+
+def respond(file: Opened, served: Served, workshop: Workshop) -> Response:
+    """Return the answer to the request at hand; it closes the file once it was sent."""
+    headers = _headers(served)
+    if request.if_none_match.contains_weak(served.etag):
+        workshop.file(file.close)
+        return Response(status=304, headers=headers)
+    wanted = _range(served.etag)
+    if wanted is None:
+        return _body(file, workshop, (0, file.size), 200, headers)
+    found = wanted.range_for_length(file.size)
+    if found is None:
+        workshop.file(file.close)
+        headers["Content-Range"] = f"bytes */{file.size}"
+        return Response(status=416, headers=headers)
+    headers["Content-Range"] = f"bytes {found[0]}-{found[1] - 1}/{file.size}"
+    return _body(file, workshop, found, 206, headers)
+
+
+def _range(etag: str) -> Range | None:
+    """Return the one range asked for; several are answered by all, and so is a range of what has changed since."""
+    wanted = request.range
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or request.method != "GET":
+        return None
+    condition = request.headers.get("If-Range")
+    return wanted if condition is None or condition.strip() == f'"{etag}"' else None
+
+
+def _headers(served: Served) -> dict[str, str]:
+    headers = {
+        "Content-Type": served.mime_type,
+        "ETag": f'"{served.etag}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": f"private, immutable, max-age={served.seconds}" if served.seconds else "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": POLICY,
+        # Pages of CORS_ORIGINS show it in an <img>, which sends no origin to look at; the signature is what counts.
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Referrer-Policy": "no-referrer",
+    }
+    if served.file_name:
+        headers["Content-Disposition"] = disposition(served.file_name)
+    return headers
+
+
+def _body(file: Opened, workshop: Workshop, part: tuple[int, int], status: int, headers: dict[str, str]) -> Response:
+    headers["Content-Length"] = str(part[1] - part[0])
+    return Response(_Pieces(file, workshop, *part), status, headers, direct_passthrough=True)
+
+
+class _Pieces:
+    """A part of a file, piece by piece. No generator: one that was never begun would not close the file."""
+
+    def __init__(self, file: Opened, workshop: Workshop, begin: int, end: int):
+        self._file, self._workshop = file, workshop
+        self._begin, self._end = begin, end
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._begin == self._end:
+            raise StopIteration
+        piece = self._workshop.file(self._file.read, self._begin, min(PIECE, self._end - self._begin))
+        if not piece:
+            raise StopIteration  # a file shorter than it was: the client knows by the length
+        self._begin += len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._workshop.file(self._file.close)

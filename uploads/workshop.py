@@ -1,0 +1,70 @@
+"""Work that blocks, done in threads beside the event loop: looking at images, and reading and writing files.
+
+Images get two threads of their own, which run behind everything else of this machine: whoever uploads can wait, and
+whoever chats cannot.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from gevent.threadpool import ThreadPool
+
+from chat.errors import ChatError
+
+__all__ = ["Workshop"]
+
+T = TypeVar("T")
+AT_ONCE = 2  # images at a time: each takes a core, and 4 bytes a pixel
+WAITING = 64  # images of a process that may wait, some ten seconds' work; who would wait longer is told so at once
+FILE_THREADS = 4  # reads and writes at a time: a disk does no more at once
+NICE = 10  # of the threads for images
+
+
+class Workshop:
+    """The threads of a process, made at first need. `waiting`: images that are looked at, or wait for it."""
+
+    def __init__(self) -> None:
+        self._image_threads: ThreadPool | None = None
+        self._file_threads: ThreadPool | None = None
+        self.waiting = 0
+
+    def image(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what `work` on an image returns. Raises what it raises, or ChatError overloaded."""
+        if self.waiting >= WAITING:
+            raise ChatError("overloaded", retry_after=5)
+        if self._image_threads is None:
+            self._image_threads = ThreadPool(AT_ONCE)
+        self.waiting += 1
+        try:
+            return _done(self._image_threads, partial(_behind, work), *arguments)
+        finally:
+            self.waiting -= 1
+
+    def file(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what `work` on a file returns. Raises what it raises."""
+        if self._file_threads is None:
+            self._file_threads = ThreadPool(FILE_THREADS)
+        return _done(self._file_threads, work, *arguments)
+
+
+def _done(pool: ThreadPool, work: Callable[..., T], *arguments: Any) -> T:
+    outcome: tuple[T, Exception | None] = pool.apply(_outcome, (work, *arguments))
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def _outcome(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    # An exception that leaves a thread would be printed by gevent.
+    try:
+        return work(*arguments), None
+    except Exception as error:  # noqa: BLE001 (raised again where it was asked for)
+        return None, error
+
+
+def _behind(work: Callable[..., T], *arguments: Any) -> T:
+    if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # Linux takes 0 for the calling thread
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    return work(*arguments)
