@@ -77,7 +77,12 @@ CONTESTANTS = {
             "us", "this server", "native", _GUNICORN, "ours", make_our_tables,
             {"JWT_AUTO_CREATE": "1", "WORKERS": "1"} | dict.fromkeys(_LIMITS, UNLIMITED),
         ),
+        Contestant(
+            "us2", "this server, 2 workers", "native", _GUNICORN, "ours", make_our_tables,
+            {"JWT_AUTO_CREATE": "1", "WORKERS": "2"} | dict.fromkeys(_LIMITS, UNLIMITED),
+        ),
         Contestant("p1b", "Socket.IO, batched inserts", "socketio", _node("--store=batch")),
+        Contestant("p1b2", "the same, 2 workers", "socketio", _node("--store=batch", "--workers=2")),
         Contestant("p1l", "the same, unread in one Lua call", "socketio", _node("--store=batch", "--unread=script")),
         Contestant("p1", "Socket.IO", "socketio", _node("--store=single")),
         Contestant("flask", "Flask-SocketIO", "socketio", _flask()),

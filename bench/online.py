@@ -102,7 +102,7 @@ def measure(redis: Redis, users: int, processes: int, seconds: float, lengths: L
     more, longer = spent(redis)
     calls, busy = (more - calls) / seconds, (longer - busy) / seconds
     found.append(
-        f"while nothing happens: {users / HEARD_EVERY:,.0f} signs of life a second, in {calls:.0f} calls that sweep:"
+        f"while nothing happens: {users / HEARD_EVERY:,.0f} signs of life a second, {calls:.0f} calls, sweeps included:"
         f" {busy / calls * 1e3:.2f} ms of Redis each, {busy * 100:.1f} % of its core"
     )
     found.append(f"a killed process: all of its {users // processes:,} users told as gone after {crowd.kill():.1f} s")

@@ -55,7 +55,8 @@ BEGIN
         WHERE i.conversation_id = place.id AND (k.b IS NULL OR k.x < place.change)
           AND i.seq >= CASE WHEN whole OR k.b IS NOT NULL THEN b.number * size + 1 ELSE greatest(page_from, b.number * size + 1) END
           AND i.seq <= CASE WHEN whole OR k.b IS NOT NULL THEN (b.number + 1) * size ELSE least(page_to, (b.number + 1) * size) END
-          AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)) e
+          AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)
+        ORDER BY i.seq LIMIT size) e  -- the limit has each block looked up: else all entries of the conversation were
     LEFT JOIN users u ON u.id = e.sender_id;
     RETURN json_build_object('c', place.id, 'low', place.low, 'high', place.high, 'change', place.change,
         'first', place.first_seq, 'last', place.last_seq, 'from', page_from, 'to', page_to,

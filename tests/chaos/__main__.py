@@ -22,7 +22,7 @@ WARM = 25  # runs on one field: its tables and caches are then as full as a youn
 
 
 def main() -> int:
-    """Run them, print a line for each and what they found together; return 0 if all were run and none failed."""
+    """Run them, print a line for each and what they found together; return 0 if all were run and kept every promise."""
     options = _options()
     signal.signal(signal.SIGTERM, _end)  # so that whatever was started is stopped
     folder = Path(options.keep or tempfile.mkdtemp(prefix="chaos-"))
