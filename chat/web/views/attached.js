@@ -25,6 +25,11 @@ export class Attached {
     this.#drawRing(item);
   }
 
+  /** How wide (px) it wants to be; null for what is as wide as its words. */
+  get width() {
+    return this.#shape?.width ?? null;
+  }
+
   #empty() {
     this.#shape = null;
     this.ring = null;

@@ -68,13 +68,14 @@ export class ItemView {
     this.meta = el('span', { class: 'meta' });
     this.after = el('div', { class: 'after' });
     this.attached = new Attached(this.context);
-    const bubble = el('div', { class: 'bubble' }, this.author, this.attached.node, this.text, this.meta);
-    this.node.append(this.face, el('div', { class: 'column' }, bubble, this.after));
+    this.bubble = el('div', { class: 'bubble' }, this.author, this.attached.node, this.text, this.meta);
+    this.node.append(this.face, el('div', { class: 'column' }, this.bubble, this.after));
   }
 
   #drawBody(item) {
     const { entry, mine, first } = item;
     this.attached.draw(item);
+    this.bubble.style.setProperty('--wide', `${this.attached.width ?? 0}px`);
     const shown = this.context.isGroup && !mine && first ? this.context.author(entry.senderId) : null;
     const words = mediaOf(entry) ? captionOf(entry) : entry.content;
     const signature = JSON.stringify([words, entry.recalledAt, shown]);

@@ -44,7 +44,8 @@ export class Picture {
     if (signature === this.sized) return;
     this.sized = signature;
     const box = boxOf({ width, height });
-    this.node.style.width = `${box.width}px`;
+    this.width = box.width;
+    this.node.style.maxWidth = `${box.width}px`;
     this.node.style.aspectRatio = `${box.width} / ${box.height}`;
     this.node.classList.toggle('padded', box.padded);
     const small = placeholderOf({ placeholder });
