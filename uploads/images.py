@@ -58,13 +58,14 @@ def prepare(source: Path, target: Path, thumbnail_target: Path, pixels: int, thu
     try:
         with _opened(source, pixels) as image:
             frames = _decode(image, pixels)
-            name, data, upright = _clean(image, source, frames)
+            name, upright = _clean(image, source, target, frames)
             small = _small(upright) if image.width * image.height <= thumbnail_pixels else None
-    except (BadImageError, TooManyPixelsError):
+    except TooManyPixelsError:
         raise
     except Exception as error:  # a hostile file may make a decoder raise anything
+        if isinstance(error, OSError) and error.errno:
+            raise  # the system's word, and not Pillow's
         raise BadImageError(str(error)) from error
-    target.write_bytes(data)
     placeholder = _write_thumbnail(small, thumbnail_target) if small is not None else ""
     return Picture(EXTENSIONS[name], f"image/{name.lower()}", *upright.size, placeholder)
 
@@ -112,19 +113,22 @@ def _decode(image: Image.Image, pixels: int) -> int:
     return frames
 
 
-def _clean(image: Image.Image, source: Path, frames: int) -> tuple[str, bytes, Image.Image]:
-    """Return the format's name, the bytes to keep, and the picture as it is seen."""
+def _clean(image: Image.Image, source: Path, target: Path, frames: int) -> tuple[str, Image.Image]:
+    """Write what is to be kept; return the format's name, and the picture as it is seen."""
     name = image.format or ""
     turned = _is_turned(image)
     if name in REBUILD and (frames > 1 or not (turned or _has_own_colours(image))):
-        return name, REBUILD[name](source.read_bytes()), image
+        target.write_bytes(REBUILD[name](source.read_bytes()))
+        return name, image
     upright = _in_common_colours(ImageOps.exif_transpose(image) if turned else image)
     if name not in REBUILD:
         name = "WEBP" if upright.has_transparency_data else "JPEG"
-    return name, _encoded(upright, name, image), upright
+    _encode(upright, name, image, target)
+    return name, upright
 
 
-def _encoded(upright: Image.Image, name: str, original: Image.Image) -> bytes:
+def _encode(upright: Image.Image, name: str, original: Image.Image, target: Path) -> None:
+    """Write a picture to a file: to anything else Pillow writes without letting other threads run meanwhile."""
     upright.info = {}  # encoders take comments and profiles from here unasked
     options: dict[str, Any] = {"quality": QUALITY}
     if name == "JPEG":
@@ -132,9 +136,7 @@ def _encoded(upright: Image.Image, name: str, original: Image.Image) -> bytes:
         tables = getattr(original, "quantization", None)
         if tables and original.mode == upright.mode:
             options = {"qtables": tables, "subsampling": JpegImagePlugin.get_sampling(original)}
-    buffer = io.BytesIO()
-    upright.save(buffer, name, **(options if name != "PNG" else {}))
-    return buffer.getvalue()
+    upright.save(target, name, **(options if name != "PNG" else {}))
 
 
 def _is_turned(image: Image.Image) -> bool:

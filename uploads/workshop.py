@@ -19,7 +19,8 @@ T = TypeVar("T")
 AT_ONCE = 2  # images at a time: each takes a core, and 4 bytes a pixel
 WAITING = 64  # images of a process that may wait, some ten seconds' work; who would wait longer is told so at once
 FILE_THREADS = 4  # reads and writes at a time: a disk does no more at once
-NICE = 10  # of the threads for images
+NICE = 10  # by which the threads for images are nicer than the rest of the process
+LAST = 19  # the nicest there is
 
 
 class Workshop:
@@ -65,6 +66,7 @@ def _outcome(work: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception 
 
 
 def _behind(work: Callable[..., T], *arguments: Any) -> T:
-    if os.getpriority(os.PRIO_PROCESS, 0) < NICE:  # Linux takes 0 for the calling thread
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    wanted = min(LAST, os.getpriority(os.PRIO_PROCESS, os.getpid()) + NICE)
+    if os.getpriority(os.PRIO_PROCESS, 0) < wanted:  # Linux takes 0 for the calling thread
+        os.setpriority(os.PRIO_PROCESS, 0, wanted)
     return work(*arguments)

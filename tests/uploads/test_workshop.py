@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chat.errors import ChatError
-from uploads.workshop import AT_ONCE, NICE, WAITING, Workshop
+from uploads.workshop import AT_ONCE, LAST, NICE, WAITING, Workshop
 
 
 def test_the_loop_goes_on_while_a_thread_works() -> None:
@@ -52,7 +52,7 @@ def test_images_are_looked_at_behind_everything_else() -> None:
     def priority() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    assert workshop.image(priority) == max(own, NICE)
+    assert workshop.image(priority) == min(own + NICE, LAST)
     assert workshop.file(priority) == own
 
 
