@@ -144,13 +144,12 @@ export class App {
     }
   }
 
-  /** Why something was refused, for a person. */
-  reason(error) {
-    const { fileLimit } = this.room;
-    const { most = fileLimit } = error.details ?? {};
-    // The bound that is not the one of bytes is the one of pixels.
-    const code = error.code === 'too_large' && most !== fileLimit ? 'too_many_pixels' : error.code;
-    return reasonOf({ ...error, code }, { most: sizeWords(fileLimit, language), pixels: Math.round(most / 1e6) });
+  /** Why a message was refused, for a person. */
+  reason({ error, file }) {
+    const { most = this.room.fileLimit } = error.details ?? {};
+    // A file that is small enough has hit the other bound of pictures.
+    const code = error.code === 'too_large' && file?.size <= most ? 'too_many_pixels' : error.code;
+    return reasonOf({ ...error, code }, { most: sizeWords(most, language), pixels: Math.round(most / 1e6) });
   }
 
   #hear(frame) {

@@ -54,6 +54,7 @@ export function isExpired(address, now = Date.now()) {
 export function waitingEntry({ file, media, ...message }, me) {
   const entry = { ...message, senderId: me, type: 'text' };
   if (!file) return entry;
+  entry.file = file;
   const kind = media?.kind ?? (file.width ? 'image' : 'file');
   return { ...entry, type: kind === 'image' ? 'image' : 'file', media: { ...file, kind, ...media } };
 }

@@ -32,7 +32,7 @@ export class ItemView {
   #meta = '';
 
   /**
-   * `context`: `{author(id) → {id, name, avatar}, isGroup, statusLabel(item), reason(error), outbox}` and for what
+   * `context`: `{author(id) → {id, name, avatar}, isGroup, statusLabel(item), reason(message), outbox}` and for what
    * messages carry `{preview(localId), share(localId), refresh(entry), openPicture(entry), lives()}`.
    */
   constructor(item, context) {
@@ -108,11 +108,12 @@ export class ItemView {
   }
 
   /** A message that was refused says why, and can be tried again or thrown away. */
-  #wayOut({ localId, error }) {
+  #wayOut(message) {
+    const { localId, error } = message;
     const { outbox, reason } = this.context;
     const button = (key, act) => el('button', { type: 'button', class: 'link', onclick: act }, say(key));
     return [
-      el('span', { class: 'reason', role: 'alert' }, say('notSent', { reason: reason(error) })),
+      el('span', { class: 'reason', role: 'alert' }, say('notSent', { reason: reason(message) })),
       ...(HOPELESS.has(error.code) ? [] : [button('retry', () => outbox.retry(localId))]),
       button('discard', () => outbox.discard(localId)),
     ];

@@ -74,7 +74,7 @@ export class Timeline {
       isGroup: conversation.kind === 'group',
       author: (id) => ({ ...store.person(id), id, name: personName(store, id) }),
       statusLabel: (item) => this.#statusLabel(item),
-      reason: (error) => this.app.reason(error),
+      reason: (message) => this.app.reason(message),
       preview: (localId) => attachments.preview(localId),
       share: (localId) => uploads.share(localId),
       refresh: (entry) => history.refresh(entry),
