@@ -22,6 +22,7 @@ from chat.inquiry import Inquiry
 __all__ = ["Surroundings"]
 
 WAIT_SECONDS = 1.0  # for all parts together: a scrape has ten by default, and other numbers wait for it
+DRIFT = "unread:drift"  # the hash in which tasks/unread_sync.py tells what it found
 DUTIES = "celery:duties"  # the hash in which tasks/record.py notes what became of each
 Numbers = list[Metric]
 
@@ -78,6 +79,7 @@ def task_numbers(redis: Redis, prefix: str) -> Numbers:
     beat: Any = redis.get(prefix + HEARTBEAT)
     age = max(0.0, time.time() - orjson.loads(beat)["time"]) if beat else float("inf")
     kept: Any = redis.hgetall(prefix + DUTIES)
+    drift: Any = redis.hgetall(prefix + DRIFT)
     records = {name.decode(): orjson.loads(record) for name, record in kept.items()}
     return [
         _gauge("tasks_heartbeat_age_seconds", "Since beat, broker and a worker last did a task together.", age),
@@ -87,6 +89,8 @@ def task_numbers(redis: Redis, prefix: str) -> Numbers:
             GaugeMetricFamily, "duty_last_success_timestamp_seconds", "When it last succeeded.", "lastSuccess", records
         ),
         _of_duties(GaugeMetricFamily, "duty_seconds", "How long its last run took.", "seconds", records),
+        _counter("unread_keys_checked", "Unread keys in Redis compared.", float(drift.get(b"checked", 0))),
+        _counter("unread_keys_drifted", "Those that were wrong, and mended.", float(drift.get(b"found", 0))),
     ]
 
 

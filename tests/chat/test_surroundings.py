@@ -15,7 +15,7 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from chat.launcher import embedded_redis
-from chat.surroundings import DUTIES, HEARTBEAT, WAIT_SECONDS, Surroundings
+from chat.surroundings import DRIFT, DUTIES, HEARTBEAT, WAIT_SECONDS, Surroundings
 from tasks.queue import connect
 
 PREFIX = "surroundings:"
@@ -89,6 +89,17 @@ def test_what_became_of_each_duty_is_told(engine: Engine, server: embedded_redis
     assert found[f"chat_duty_failures_total{label}"] == 1
     assert found[f"chat_duty_last_success_timestamp_seconds{label}"] == 1_700_000_000
     assert found[f"chat_duty_seconds{label}"] == 0.25
+
+
+def test_drift_of_unread_keys_is_told(engine: Engine, server: embedded_redis.Redis) -> None:
+    def numbers() -> list[float]:
+        found = told(of(engine, server))
+        return [found[f"chat_unread_keys_{name}_total"] for name in ("checked", "drifted")]
+
+    assert numbers() == [0, 0]
+    with Redis.from_url(server.url) as redis:
+        redis.hset(f"{PREFIX}{DRIFT}", mapping={"checked": 7, "found": 2, "lastRun": 1})
+    assert numbers() == [7, 2]
 
 
 def test_a_redis_that_hangs_is_told_as_not_there_and_takes_no_other_number_along(
