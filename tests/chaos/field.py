@@ -21,6 +21,14 @@ from tests.deployment import Deployment, Web, wait_for
 __all__ = ["Field", "Story"]
 
 HEALTHY_WITHIN = 90.0  # seconds for everything to run again; a machine may be busy
+SETTINGS = {  # nobody is held back; and clients give signs of life often, by which forgotten presence heals
+    "MESSAGE_RATE": 1_000,
+    "MESSAGE_BURST": 10_000,
+    "COMMAND_RATE": 2_000,
+    "COMMAND_BURST": 10_000,
+    "PING_SECONDS": 4,
+    "POLL_SECONDS": 4,
+}
 WELL = 2  # good answers in a row of a web server, one of whose workers may still be starting
 
 
@@ -57,9 +65,7 @@ class Field:
 
     def __init__(self, folder: Path, shape: Shape):
         self.folder, self.shape = folder, shape
-        self.servers = Deployment(
-            folder, webs=0, MESSAGE_RATE=1_000, MESSAGE_BURST=10_000, COMMAND_RATE=2_000, COMMAND_BURST=10_000
-        )
+        self.servers = Deployment(folder, webs=0, **SETTINGS)
         self.postgres, self.redis = self.servers.postgres, self.servers.redis
         self.webs: list[Web] = []
         self.to_redis: list[Relay] = []

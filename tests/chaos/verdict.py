@@ -14,7 +14,8 @@ from tests.ledger import Ledger
 __all__ = ["Verdict", "asked", "judge"]
 
 LOOK = 0.1  # seconds between two looks at who lacks what
-NEVER = 40.0  # seconds after which what is late counts as lost
+NEVER = 55.0  # seconds after which what is late counts as lost
+SEEN = 45.0  # seconds in which presence is true again: a session's lease of 35 s, and the grace
 
 
 class Verdict(NamedTuple):
@@ -33,12 +34,13 @@ def judge(crowd: Crowd, story: Story) -> Verdict:
         ledger, witnesses = stand(crowd)
         lacking = [violation.text for witness in witnesses for violation in missed(ledger, witness)]
         lacking += [f"{device.person.id} on {device.carrier} is away" for device in crowd.devices if not device.online]
-        lacking += absent(crowd)
+        unseen = absent(crowd)
         settled = time.monotonic() - begun
-        if not lacking or settled > NEVER:
+        if not (lacking or unseen) or settled > NEVER:
             break
-        if settled > HEALED and not late:
-            late = [f"late: after {HEALED} s {text}" for text in lacking]
+        due = [*(lacking if settled > HEALED else ()), *(unseen if settled > SEEN else ())]
+        if due and not late:
+            late = [f"late: after {settled:.1f} s {text}" for text in due]
             story.tell("\n".join(late))
         time.sleep(LOOK)
     wrong = [f"{kind}: {text}" for kind, text in check(ledger, witnesses)]
