@@ -159,7 +159,7 @@ ROWS = {
                 Cell("… server CPU per request", at("read", "server_us"), "µs", 0),
                 *_shares("read"),
                 Cell("… an answer's body", at("read", "bytes"), "bytes", 0, more=None),
-                Cell("… statements per request", at("statements", "statements_each"), digits=3),
+                Cell("… statements per request", at("statements", "statements_each"), digits=3, more=None),
                 Cell("… while 20 msg/s are sent to all of them", per_second("answers", "busy"), "req/s", 0, more=True),
                 *_latencies("busy", "answer"),
                 Cell("… server CPU per request", at("busy", "server_us"), "µs", 0),

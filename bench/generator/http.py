@@ -11,6 +11,8 @@ __all__ = ["Asker", "HttpCrowd"]
 
 READ_BYTES = 262_144
 LENGTH = b"content-length: "
+GOOD = (b"HTTP/1.1 200 ",)
+BUSY = (*GOOD, b"HTTP/1.1 503 ")
 
 
 class Asker:
@@ -32,9 +34,13 @@ class Asker:
 
 
 class HttpCrowd:
-    """The clients of one server. Whoever ends a connection or answers with a refusal ends the row."""
+    """The clients of one server. Whoever ends a connection or answers with a refusal ends the row.
 
-    def __init__(self, port: int) -> None:
+    `patient`: who was not let in yet (no `ready_at`) may be told to come again; that is an answer without a body.
+    """
+
+    def __init__(self, port: int, *, patient: bool = False) -> None:
+        self._patient = patient
         self.address = ("127.0.0.1", port)
         self.name = f"127.0.0.1:{port}"
         self._by_fd: dict[int, Asker] = {}
@@ -70,21 +76,21 @@ class HttpCrowd:
             raise LostError(f"{asker.user}: the server hung up")
         data = asker.rest + data if asker.rest else data
         if not asker.due:
-            asker.due = _length(data)
+            asker.due = _length(data, BUSY if self._patient and not asker.ready_at else GOOD)
         if not asker.due or len(data) < asker.due:
             asker.rest = data
             return None
-        body = data[data.index(b"\r\n\r\n") + 4 : asker.due]
+        body = data[data.index(b"\r\n\r\n") + 4 : asker.due] if data.startswith(GOOD) else b""
         asker.rest, asker.due = b"", 0
         return body
 
 
-def _length(data: bytes) -> int:
+def _length(data: bytes, statuses: tuple[bytes, ...]) -> int:
     """The length of a whole answer, 0 while its head is not complete. Raises LostError for a refusal."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return 0
-    if not data.startswith(b"HTTP/1.1 200 "):
+    if not data.startswith(statuses):
         raise LostError(data[:300].decode(errors="replace"))
     head = data[:end].lower() + b"\r\n"
     at = head.find(LENGTH)

@@ -22,7 +22,7 @@ def run_polling(job: Job) -> dict[str, Any]:
     """`users` senders, each with one receiver who polls; W messages outstanding each."""
     crowd = job.crowd()
     senders = crowd.make(f"s{index}" for index in range(job.users))
-    pollers = Pollers(crowd, HttpCrowd(job.port), [f"r{index}" for index in range(job.users)], job)
+    pollers = Pollers(crowd, HttpCrowd(job.port, patient=True), [f"r{index}" for index in range(job.users)], job)
     crowd.open(senders, job.in_flight)
     ledger = Ledger(crowd, copies=1)
     for sender, receiver in zip(senders, pollers.askers, strict=True):
@@ -70,6 +70,9 @@ class Pollers:
     def receive(self, timeout: float) -> Any:
         """One pass: the poller, what it read, when; its next poll is on its way."""
         for asker, body, now in self.http.receive(timeout):
+            if not body:
+                self._poll(asker)
+                continue
             asker.stand, ready, readings = self.wire.polled(body, asker.stand)
             if ready and not asker.ready_at:
                 asker.ready_at = now

@@ -60,3 +60,11 @@ def test_what_is_no_good_answer_ends_the_row(script: Script, piece: bytes) -> No
     with pytest.raises(LostError):
         answers(crowd)
     asker.sock.close()
+
+
+def test_who_was_not_let_in_yet_may_be_told_to_come_again(script: Script) -> None:
+    crowd, asker = script.start(b"HTTP/1.1 503 no\r\nContent-Length: 2\r\n\r\n{}")
+    crowd._patient = True
+    crowd.ask(asker, b"GET / HTTP/1.1\r\n\r\n")
+    assert answers(crowd) == [b""]
+    asker.sock.close()
