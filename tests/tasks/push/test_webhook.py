@@ -47,7 +47,7 @@ class Asked(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.server.taken.append((self.headers, body))
         self.send_response(self.server.status(body))
         self.send_header("Location", self.server.url)
