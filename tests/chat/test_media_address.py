@@ -105,5 +105,6 @@ def test_no_address_that_a_user_wrote_is_signed() -> None:
 
 
 def test_what_the_server_did_not_write_stays_as_it_is() -> None:
-    for body in ('{"media":{"url":"/uploads/images/x.jpg"}}', '{"media":null}'):
+    smuggled = f'{{"media":null,"metadata":{{"media":{media()}}}}}'
+    for body in ('{"media":{"url":"/uploads/images/x.jpg"}}', '{"media":null}', smuggled):
         assert signed_body(body) == body

@@ -4,16 +4,19 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from chat.frames import Caller
 from tasks import orphans, stores
 from tests.chat.conftest import engine, world
 from tests.chat.test_media import kept
 from tests.chat.world import World
+from tests.clients.person import PATIENCE
+from tests.deployment import wait_for
 from uploads.storage import SHARDS, Folder, key_of, thumbnail_key_of
 
 __all__ = ["engine", "world"]
@@ -109,6 +112,22 @@ def test_a_message_that_is_being_written_keeps_its_upload(
     orphans.unused()
     assert rows(world, ann) == {name}
     assert names(folder) == files_of(name)
+
+
+def test_a_message_that_waits_for_its_conversation_keeps_its_upload(
+    world: World, folder: Folder, ann: Caller, engine: Engine
+) -> None:
+    name, group = upload(world, folder, ann, 25), world.group(ann)
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_2%'"
+    with ThreadPoolExecutor(1) as other, engine.connect() as connection:
+        with connection.begin():
+            lock = text("SELECT FROM conversation_heads WHERE conversation_id = :id FOR UPDATE")
+            connection.execute(lock, {"id": world.number(group)})
+            sent = other.submit(world.try_to_send, group, ann, media=name)
+            wait_for(lambda: world.rows(waiting), PATIENCE, "the writer to wait")
+            orphans.unused()
+        assert sent.result(PATIENCE)[0] == 0
+    assert rows(world, ann) == {name}
 
 
 def test_a_message_that_comes_too_late_is_refused(world: World, folder: Folder, ann: Caller) -> None:

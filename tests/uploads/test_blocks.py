@@ -52,6 +52,13 @@ def test_metadata_is_gone(form: str) -> None:
     assert EVIL not in rebuilt
 
 
+def test_a_webp_does_not_announce_what_is_gone() -> None:
+    data = encoded("WEBP", exif=with_gps(), icc_profile=EVIL * 3)
+    rebuilt = rebuilt_webp(data)
+    assert data[20] & 0x2C
+    assert not rebuilt[20] & 0x2C
+
+
 def test_texts_in_a_png_are_gone_and_so_are_chunks_of_a_wrong_size() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", EVIL.decode())
