@@ -170,12 +170,15 @@ class Resuming:
     def turn_live(self, session: Session, handed: _Handed | None = None) -> None:
         """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
         held, session.held = session.held or [], None
+        turns, session.turns = session.turns or {}, None
         session.state = State.LIVE
         if not session.taken_us and session.sent is None and session.proof is None:
             session.taken_us = time.time_ns() // 1_000  # there was nothing to take
         for event in held:
             if not (event.change and handed is not None and handed.has(event)):
                 session.hand_over(event)
+        for turn in turns.values():
+            session.hand_over(turn)
         if held or (handed is not None and handed.told):
             session.carrier.event(self._node.cursor_event())
         session.carrier.live()

@@ -58,15 +58,6 @@ class Rabbit:
         self._end(signal.SIGTERM)
         subprocess.run(["epmd", "-kill"], env=self._environ(), capture_output=True, check=False)
 
-    def queued(self, queue: str) -> int:
-        """Return how many messages of a queue wait, as the node itself says."""
-        said = subprocess.run(
-            ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-q", "list_queues", "name", "messages"],
-            env=self._environ(), capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        counts = dict(line.split("\t") for line in said.splitlines() if "\t" in line)
-        return int(counts.get(queue, 0))
-
     def type_in(self, lines: str) -> None:
         """Run lines of somebody who operates it."""
         environ = {**self._environ(), "PATH": f"/usr/lib/rabbitmq/bin:{self._environ()['PATH']}"}

@@ -19,6 +19,9 @@ from chat.webserver.handler import LAST_SECONDS, Handler
 
 __all__ = ["Server", "Worker"]
 
+HEARD_SECONDS = (
+    1.0  # in which a Redis is reached that is there; who comes is not told before who comes and goes elsewhere
+)
 READY_SECONDS = 5.0  # in which a database is reached that is there; without it /readyz has to say so
 BACKLOG = 2_048  # connections taken at most when the listener closes: as many as wait for it
 UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
@@ -116,11 +119,18 @@ class Worker(GeventWorker):  # type: ignore[misc]
             gevent.get_hub().loop.run_callback_threadsafe(self._told.set)
 
     def _await_node(self) -> None:
-        """Let who connects wait until the application knows its database, and not be refused; but not for long."""
-        deadline = time.monotonic() + READY_SECONDS
-        while self.alive and self._node is not None and not self._node.generation and time.monotonic() < deadline:
+        """Let who connects wait until the application knows its database and hears the others; but not for long."""
+        begun = time.monotonic()
+        while self.alive and time.monotonic() - begun < self._patience():
             self.notify()
             self._told.wait(0.02)
+
+    def _patience(self) -> float:
+        """Return for how many seconds in all it is worth waiting."""
+        if self._node is None:
+            return 0.0
+        hears = self._node.log.epoch is not None
+        return READY_SECONDS if not self._node.generation else 0.0 if hears else HEARD_SECONDS
 
     @property
     def _node(self) -> Any:

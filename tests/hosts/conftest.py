@@ -1,14 +1,19 @@
 """Two web servers on one database and one Redis; the second reaches its Redis by a cable of its own."""
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 
 from tests.clients.crowd import Crowd
+from tests.clients.wire import Wire, opened
 from tests.deployment import Deployment, Web, wait_for
 from tests.hosts.cable import Cable
 
 STARTED_WITHIN = 30.0  # seconds
+LEASE = 35.0  # seconds of a session
 GRACE = 2  # seconds a lost client stays online: the default is 10, for which a test would have to wait
 
 
@@ -39,6 +44,31 @@ def hosts(cable: Cable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def silent(hosts: Deployment) -> Iterator["Future[float]"]:
+    """Somebody whose line is dead without a word, at the first server: after how many seconds a peer is told.
+
+    Begun before all tests here, for it takes a whole lease. The second server, not this one, is what they break.
+    """
+    with Crowd([hosts.url], hosts.postgres.url) as crowd:
+        person, other = crowd.persons(2)
+        person.send(other, "now we are peers")
+        peer = crowd.device(other)
+        wire = Wire.of(person)
+        opened.remove(wire)  # else it would be closed after the first test
+        begun = time.monotonic()
+
+        took: Future[float] = Future()
+
+        def look() -> None:
+            peer.wait("presence", lambda data: data["userId"] == person.id and not data["online"], 2 * LEASE)
+            took.set_result(time.monotonic() - begun)
+
+        threading.Thread(target=look, daemon=True).start()
+        yield took
+        wire.sock.close()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.rabbit import Rabbit
 pytestmark = pytest.mark.rabbit
 WITHIN = 60.0  # seconds for a worker, a beat and an Erlang machine on a busy machine
 SOON = 2.0  # seconds for a message while the broker is away
-QUEUE = "chat"
+CREW = (["worker", "--concurrency=1"], ["beat", "--pidfile="])
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +41,13 @@ def numbers(web: Web) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(chat_(?:tasks|part)\S+) (\S+)$", text, re.MULTILINE)}
 
 
-def test_tasks_that_wait_outlive_a_kill_of_the_broker(rabbit: Rabbit) -> None:
-    celery = connect(settings(rabbit), set_as_current=False)
-    assert waiting(settings(rabbit)) == 0
-    for _ in range(3):
-        celery.send_task("nobody.does.it")
-    celery.close()
-    assert waiting(settings(rabbit)) == rabbit.queued(QUEUE) == 3
-    rabbit.kill()
-    with pytest.raises(Exception, match="refused"):
-        waiting(settings(rabbit))
-    rabbit.start()
-    assert waiting(settings(rabbit)) == 3
-
-
 def test_the_lines_of_the_deployment_make_an_account_that_the_broker_takes(rabbit: Rabbit) -> None:
     """docs/deployment.md, "Several hosts"."""
     (lines,) = blocks("rabbitmq")
     rabbit.type_in(lines)
     told = re.findall(r"CELERY_BROKER_URL=(amqp://[^`]+)`", chapter())[0]
     given = {**settings(rabbit), "CELERY_BROKER_URL": re.sub(r"@[\d.]+:5672", f"@127.0.0.1:{rabbit.port}", told)}
+    assert waiting(given) == 0
     celery = connect(given, set_as_current=False)
     celery.send_task("nobody.does.it")
     celery.close()
@@ -74,9 +61,12 @@ def test_a_server_on_rabbitmq_does_its_tasks_and_talks_on_while_it_is_dead(
     crew: list[subprocess.Popen[Any]] = []
     web = Web(environ, tmp_path / "web.log")
     with (tmp_path / "celery.log").open("wb") as log, redis.Redis.from_url(hosts.redis.url) as keys:
-        for more in (["worker", "--concurrency=1"], ["beat", "--pidfile="]):
+
+        def start(more: list[str]) -> subprocess.Popen[Any]:
             command = [sys.executable, "-m", "celery", "-q", "-A", "tasks.worker", *more, "--loglevel=WARNING"]
-            crew.append(subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log))
+            return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+
+        crew += [start(more) for more in CREW]
         try:
             web.start()
             ann = Person(web.url)
@@ -84,12 +74,21 @@ def test_a_server_on_rabbitmq_does_its_tasks_and_talks_on_while_it_is_dead(
             found = numbers(web)
             assert found['chat_part_up{part="broker"}'] == 1
             assert found["chat_tasks_heartbeat_age_seconds"] < WITHIN
+            for process in crew:
+                process.kill()
+                process.wait()
+            celery = connect(settings(rabbit), set_as_current=False)
+            celery.send_task("tasks.worker.heartbeat")
+            celery.close()
+            assert waiting(settings(rabbit)) >= 1
             rabbit.kill()
             begun = time.monotonic()
             ann.send(ann, "nothing live waits for the broker")
             assert time.monotonic() - begun < SOON
             assert numbers(web)['chat_part_up{part="broker"}'] == 0
             rabbit.start()
+            assert waiting(settings(rabbit)) >= 1, "what waited is gone"
+            crew += [start(more) for more in CREW]
             keys.delete("rabbit:celery:heartbeat")
             wait_for(lambda: keys.exists("rabbit:celery:heartbeat"), WITHIN, f"tasks to be done again, see {tmp_path}")
             ann.close()
