@@ -68,7 +68,7 @@ class Noticing(Client):
 
 
 class Talkers:
-    """People who send and read over REST all the time, and bear no refusal. `said`, `lost`: how much, how much in vain."""
+    """People who send and read over REST all the time, and bear no refusal. `said`: how much; `lost`: of it in vain."""
 
     def __init__(self, people: list[Person], group: str):
         self.said = self.lost = 0
