@@ -24,8 +24,8 @@ from chat.tiers import Tiers
 from tests.chat.world import World
 
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
-SEEDS = 5
-STEPS = 80  # of a seed
+SEEDS = 4
+STEPS = 60  # of a seed
 READS = 3  # pages after each
 HOUR = 3_600
 

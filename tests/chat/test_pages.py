@@ -18,9 +18,11 @@ from chat.media_address import sign_with
 from chat.pages import Bounds, Pages, Readers
 from chat.postgres import Lost
 from chat.services import conversations
+from chat.stores import redis_pool
 from chat.tiers import Tiers
 from tests.chat.world import World
 
+DEAD = {"REDIS_URL": "redis://127.0.0.1:1"}
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
@@ -321,7 +323,7 @@ def test_a_damaged_block_costs_a_question(
 def test_without_redis_the_database_answers(world: World, desk: Desk) -> None:
     ann = world.person()
     group = filled(world, ann, 30)
-    desk.tiers._redis = redis.Redis(port=1, socket_timeout=0.2)
+    desk.tiers._redis = redis_pool(DEAD)
     for _ in range(2):
         assert desk.read(ann, group) == world.page(ann, group)
     desk.tiers.trusted = lambda: False

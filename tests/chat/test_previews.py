@@ -11,7 +11,9 @@ from chat import previews as previews_module
 from chat.config import SETTINGS
 from chat.media_address import sign_with
 from chat.previews import KEY, Address, Previews
+from chat.stores import redis_pool
 
+DEAD = {"REDIS_URL": "redis://127.0.0.1:1"}
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 AT_US = 1_700_000_000_000_001
 TIME = "2023-11-14T22:13:20.000001Z"
@@ -116,7 +118,7 @@ def test_what_is_gone_is_left_out(finder: Finder) -> None:
 
 
 def test_without_redis_the_database_is_asked(finder: Finder) -> None:
-    finder.previews._redis = redis.Redis(port=1, socket_timeout=0.2)
+    finder.previews._redis = redis_pool(DEAD)
     assert finder.find(Address(7, 9, 4, AT_US))[7]["content"] == "hi"
     finder.trusting = False
     assert finder.find(Address(7, 9, 4, AT_US))[7]["content"] == "hi"

@@ -17,10 +17,12 @@ from chat.frames import Caller
 from chat.media_address import sign_with
 from chat.postgres import Lost
 from chat.services import conversations
+from chat.stores import redis_pool
 from chat.tallies import Tallies
 from chat.tally import KEY, read_tally
 from tests.chat.world import World
 
+DEAD = {"REDIS_URL": "redis://127.0.0.1:1"}
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
@@ -307,7 +309,7 @@ def test_keys_expire_and_are_named_by_the_user(world: World, desk: Desk, store: 
 def test_without_redis_the_database_answers(world: World, database_url: str, desk: Desk) -> None:
     ann, bob = world.people("Ann", "Bob")
     world.send(world.group(ann, bob), ann)
-    dead = Desk(database_url, redis.Redis(port=1, socket_timeout=0.2), "")
+    dead = Desk(database_url, redis_pool(DEAD), "")
     try:
         assert dead.ask(bob) == desk.ask(bob)
     finally:

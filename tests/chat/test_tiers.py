@@ -14,8 +14,10 @@ from chat import tiers as tiers_module
 from chat.blocks import Block
 from chat.config import SETTINGS
 from chat.launcher.embedded_redis import Redis
+from chat.stores import redis_pool
 from chat.tiers import COLD, FREQUENT, HOT, Tiers
 
+DEAD = {"REDIS_URL": "redis://127.0.0.1:1"}
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 HOUR = 3_600
 DAY = 24 * HOUR
@@ -146,7 +148,7 @@ def test_a_redis_that_is_away_finds_nothing(tiers: Tiers) -> None:
     tiers.trusted = lambda: False
     assert tiers.find(7, [0]) == {}
     tiers.trusted = lambda: True
-    tiers._redis = redis.Redis(port=1, socket_timeout=0.2)
+    tiers._redis = redis_pool(DEAD)
     assert tiers.find(7, [0]) == {}
 
 
