@@ -480,3 +480,15 @@ def test_two_batches_are_in_flight_but_a_conversation_only_in_one(world: World, 
     gate.set()
     desk.await_answers(3)
     assert most == 2
+
+
+def test_who_waits_for_the_answer_to_a_message_is_known_until_then(world: World, desk: Desk) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    low, high = private(ann, bob)[1:]
+    message = desk.message(ann, private(ann, bob), local_id="mine", origin="s1")
+    desk.submit(message)
+    asked = (1, low, high, ann.public_id, "mine")
+    assert desk.writer.origin(*asked) == "s1"
+    assert desk.writer.origin(1, low, high, bob.public_id, "mine") == ""
+    desk.await_answers(1)
+    assert desk.writer.origin(*asked) == ""
