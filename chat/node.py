@@ -79,6 +79,7 @@ class Node:
         self.log = Log(self.redis, config, self.process_id)
         self.tail = Tail(config["DATABASE_URL"], lambda: self.hub, self.log, self._logins_ended, self._user_behind)
         self.hub = Hub(self.tail.fill, self.tail.read_members)
+        self.tail.origin = self.writer.origin
         self.catchup = CatchUp(config["DATABASE_URL"], self.log, config)
         self.sessions = Sessions(self)
         self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
@@ -283,7 +284,7 @@ class Node:
             self.sessions.end_login(login_id)
         self.hub.flush()
 
-    def _user_behind(self, user_id: int, change: int) -> None:
+    def _user_behind(self, user_id: int, _change: int) -> None:
         """What concerns only this user did not come through Redis: tell it from the database."""
         since = Cursor(self.generation, "", 0, self.tail.looked_us)
         try:
@@ -292,7 +293,6 @@ class Node:
             return
         for event in missed:
             self.hub.offer(event)
-        del change
 
 
 def _breathe() -> None:

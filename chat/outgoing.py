@@ -61,7 +61,7 @@ class Outgoing:
         self.sender_id, self.sender = sender_id, sender
         self.group, self.low, self.high = place
         self.key = place
-        self.identity = (*place, sender_id, local_id)
+        self.identity = (*place, sender, local_id)
         self.local_id, self.digest = local_id, digest
         self.type, self.content, self.body = type, content, body
         self.read_seq, self.origin, self.done = read_seq, origin, done

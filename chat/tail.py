@@ -60,6 +60,8 @@ class Tail:
         self._unread_lists: list[Audience] = []
         self._hole, self._list, self._sooner = Signal(), Signal(), Signal()
         self._unsure = False
+        # (conversation, low, high, sender, localId) -> the session here that has the entry by its reply, '' if none.
+        self.origin: Callable[..., str] = lambda *_: ""
         self.looked_us = 0
         self.began = 0.0  # monotonic time at which the last look began that found out everything
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
@@ -228,6 +230,8 @@ class Tail:
             audience.filling = False
             return
         events = [entry_event(entry, row["version"]) for entry in row["entries"]]
+        for event, entry in zip(events, row["entries"], strict=True):
+            event.origin = self.origin(*entry[:3], *entry[5:7])  # its commit may not have been heard of here yet
         if not any(event.change == row["upto"] for event in events):
             events.append(_changed(audience.id, row))
         audience.wanted = row["change"]

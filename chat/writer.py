@@ -48,7 +48,7 @@ class Writer:
         self._in_flight: set[tuple[int, int, int]] = set()
         self._waits = False  # whether a lane waits for a lock; the other one goes on with what is not locked
         self._resting: set[tuple[int, int, int]] = set()  # conversations to be waited for when it does no more
-        self._waiting: dict[tuple[int, int, int, int, str], Outgoing] = {}
+        self._waiting: dict[tuple[int, int, int, str, str], Outgoing] = {}
         self._pairs: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._wake = Signal()
         self.queued = 0
@@ -80,6 +80,12 @@ class Writer:
     def has(self, message: Outgoing) -> bool:
         """Tell whether this message, or one under the same localId, is on its way already."""
         return message.identity in self._waiting
+
+    def origin(self, conversation: int, low: int | None, high: int | None, sender: str, local_id: str) -> str:
+        """Return the session here that is to hear of an entry in the database by its reply; '' if none waits."""
+        place = (0, low, high) if low and high else (conversation, 0, 0)
+        message = self._waiting.get((*place, sender, local_id))
+        return message.origin if message is not None else ""
 
     def idle(self) -> bool:
         """Tell whether nothing waits and nothing is in flight."""

@@ -284,6 +284,21 @@ def test_a_hole_is_filled_from_the_database_after_a_moment(world: World, watch: 
     assert watch.wait(session, 2) == ["lost", "heard"]
 
 
+def test_a_session_hears_of_its_own_message_by_the_reply_even_if_a_hole_brings_it_first(
+    world: World, watch: Watch
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    session, beside = watch.come(ann, club), watch.come(ann, club)
+    watch.tail.origin = lambda conversation, low, high, sender, local_id: session.id if sender == ann.public_id else ""
+    world.send(club, ann, "own, not answered yet")
+    change = world.send(club, bob, "heard")
+    heard = Event("message", b'{"content":"heard"}', CONVERSATION, world.number(club), change=change, seq=change)
+    watch.hub.offer(heard)
+    assert watch.wait(beside, 2) == ["own, not answered yet", "heard"]
+    assert contents(session) == ["heard"]
+
+
 def test_a_hole_that_its_event_closes_in_time_costs_no_query(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     club = world.group(ann, bob)

@@ -512,3 +512,15 @@ def test_an_upload_of_a_message_that_is_refused_stays_unused(desk: Desk, world: 
     number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, eve))[0].id
     assert desk.send(desk.message(eve, group(world.group(ann)), media=number)) == ["not_a_member"]
     assert world.rows("SELECT used FROM media WHERE id = :id", id=number) == [(False,)]
+
+
+def test_who_waits_for_the_answer_to_a_message_is_known_until_then(world: World, desk: Desk) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    low, high = private(ann, bob)[1:]
+    message = desk.message(ann, private(ann, bob), local_id="mine", origin="s1")
+    desk.submit(message)
+    asked = (1, low, high, ann.public_id, "mine")
+    assert desk.writer.origin(*asked) == "s1"
+    assert desk.writer.origin(1, low, high, bob.public_id, "mine") == ""
+    desk.await_answers(1)
+    assert desk.writer.origin(*asked) == ""
