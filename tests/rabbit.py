@@ -56,7 +56,7 @@ class Rabbit:
     def stop(self) -> None:
         """End it in order, and what it left running: the mapper of Erlang's ports is a process of its own."""
         self._end(signal.SIGTERM)
-        subprocess.run(["epmd", "-kill"], env=self._environ(), capture_output=True, check=False)
+        wait_for(self._end_mapper, ENDED_WITHIN, "Erlang's port mapper to end")
 
     def type_in(self, lines: str) -> None:
         """Run lines of somebody who operates it."""
@@ -74,6 +74,12 @@ class Rabbit:
             os.killpg(self.process.pid, sig)
             self.process.wait(ENDED_WITHIN)
             self.process = None
+
+    def _end_mapper(self) -> bool:
+        """Tell whether it is gone; it refuses to go while it believes that its node lives."""
+        for command in ("-kill", "-names"):
+            done = subprocess.run(["epmd", command], env=self._environ(), capture_output=True, check=False)
+        return done.returncode != 0
 
     def _answers(self) -> bool:
         assert self.process is not None

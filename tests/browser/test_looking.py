@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import MakePerson
-from tests.browser.person import Person
+from tests.browser.person import Person, writes
 from tests.browser.pictures import picture
 from tests.browser.test_pictures import talking
 from tests.browser.test_screen import NAMELESS, PHONE
@@ -74,7 +74,7 @@ def test_older_pictures_are_read_from_history_when_one_steps_back_to_them(person
     ada, bo = talking(person)
     ada.shows(picture(500, 400))
     ada.sees_pictures(1)
-    ada.say(*(str(number) for number in range(60)))
+    writes(ada, bo, [str(number) for number in range(60)])
     ada.shows(picture(600, 400))
     bo.page.reload()
     expect(bo.texts.last).to_be_attached()
