@@ -45,12 +45,12 @@ class Gate:
     def fill(self, events: list[Event], upto: int) -> list[Event]:
         """Take what the database holds after `last`, complete up to change `upto`; return what may be delivered now.
 
-        Changes without an event of their own (superseded by a later one) are passed over.
+        Changes without an event of their own (superseded by a later one) are passed over. Who came early stays itself:
+        it knows the session that sent it, which the database does not.
         """
         arrived = {event.change: event for event in events if self.last < event.change <= upto}
         for change in [change for change in self.early if change <= upto]:
-            early = self.early.pop(change)
-            arrived.setdefault(change, early)
+            arrived[change] = self.early.pop(change)
         self.last = max(self.last, upto)
         ready = [arrived[change] for change in sorted(arrived)]
         for event in ready:

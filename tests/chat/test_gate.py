@@ -98,3 +98,10 @@ def test_what_is_remembered_as_delivered_is_bounded_and_holds_more_than_two_work
         gate.offer(event(change))
         assert len(gate.recent) <= 2 * RING
         assert gate.offer(event(max(1, change - RING + 1))) == []
+
+
+def test_who_came_early_is_delivered_as_itself_and_not_as_the_database_tells_it() -> None:
+    gate, own = Gate(0), event(2)
+    own.origin = "s1"
+    gate.offer(own)
+    assert gate.fill([event(1), event(2)], 2)[1] is own
