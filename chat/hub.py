@@ -199,6 +199,8 @@ class Hub:
         late = [self.users[number] for number in named if number in self.users and number not in audience.users]
         if late and event.private:
             self._pair_all(event.members)
+        if any(waiting.change == event.change for waiting in audience.early or ()):
+            return  # for the member list, in which they stand
         if late and (event.change < audience.gate.last or event.version < audience.version):
             self._ask_members(audience)
             event = Event.resync(0)  # what came in between, they have to ask for

@@ -139,6 +139,17 @@ def test_who_is_added_hears_the_very_event_and_who_is_removed_too_for_the_last_t
     assert house.lists == []
 
 
+def test_who_is_let_in_by_what_comes_twice_while_the_list_is_read_gets_it_once_and_in_its_order(house: House) -> None:
+    house.come(1)
+    bob = house.come(2, rooms=())
+    room = house.hub.audiences[ROOM]
+    house.hub.filled(room, [message(1, version=2), message(2, version=3, added=(2,))], 2)
+    house.offer(message(2, version=3, added=(2,)))  # by the bus, later than by the database
+    assert house.lists == [room]
+    house.hub.members_read(room, 3, [(1, 0), (2, 0)])
+    assert heard(bob) == [1, 2]
+
+
 def test_a_kicked_member_gets_nothing_after_the_kick_even_if_the_kick_comes_late(house: House) -> None:
     ann, bob = house.come(1), house.come(2)
     house.offer(message(2, 2), message(1, 2, removed=(2,)))
