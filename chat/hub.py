@@ -147,6 +147,9 @@ class Hub:
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""
         audience.filling = False
+        if self.audiences.get(audience.id) is not audience:  # all had left; who came back since is in another room
+            self.holding.discard(audience)
+            return
         for event in audience.gate.fill(events, upto):
             self._deliver(audience, event)
         if audience.behind and not audience.filling:
@@ -170,8 +173,7 @@ class Hub:
 
     def waiting(self) -> Iterable[Event]:
         """Return the events that were offered and not delivered yet."""
-        for audience in [audience for audience in self.holding if not (audience.behind or audience.early)]:
-            self.holding.discard(audience)
+        self.holding -= {audience for audience in self.holding if not (audience.behind or audience.early)}
         held = [[*audience.gate.early.values(), *(audience.early or ())] for audience in self.holding]
         return [*chain.from_iterable(held), *self._kept]
 
@@ -232,10 +234,9 @@ class Hub:
 
     def _pair_all(self, members: tuple[int, ...]) -> None:
         for user_id in members:
-            user = self.users.get(user_id)
             for peer_id in members:
-                if user is not None and peer_id != user_id:
-                    self.pair(user, peer_id)
+                if user_id in self.users and peer_id != user_id:
+                    self.pair(self.users[user_id], peer_id)
 
     def _deliver(self, audience: Audience, event: Event) -> None:
         if audience.early is not None:
@@ -255,8 +256,7 @@ class Hub:
                 del self.audiences[conversation_id]
 
     def _fan_out(self, audience: Audience, event: Event, floors: dict[int, int] | None = None) -> None:
-        if event.seq > audience.seq:
-            audience.seq = event.seq
+        audience.seq = max(audience.seq, event.seq)
         for user in audience.users.values():
             if not floors or not event.seq or floors.get(user.id, 0) < event.seq:
                 self._hand_to(user, event)

@@ -150,6 +150,20 @@ def test_who_is_let_in_by_what_comes_twice_while_the_list_is_read_gets_it_once_a
     assert heard(bob) == [1, 2]
 
 
+def test_what_is_read_for_a_room_that_all_have_left_goes_to_nobody_who_came_back_since(house: House) -> None:
+    gone = house.come(1)
+    house.offer(message(3))  # a hole: the database is asked
+    house.hub.leave(gone)
+    ann = house.come(1, change=3)
+    (left,) = house.holes
+    house.hub.filled(left, [message(1, version=2), message(2, version=2), message(3, version=2)], 3)
+    assert house.lists == []
+    house.offer(message(4))
+    assert heard(ann) == [4]
+    assert not house.hub.lagging()
+    assert list(house.hub.waiting()) == []
+
+
 def test_a_kicked_member_gets_nothing_after_the_kick_even_if_the_kick_comes_late(house: House) -> None:
     ann, bob = house.come(1), house.come(2)
     house.offer(message(2, 2), message(1, 2, removed=(2,)))
