@@ -1,9 +1,10 @@
 """Users by number and wire id, private conversations by their users: kept in the process, for none of it changes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from sqlalchemy import Engine, select, tuple_
+from sqlalchemy import Connection, Engine, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 
 from chat.errors import ChatError
@@ -32,22 +33,19 @@ class Directory:
         known = self._number.get(public_id)
         if known is not None:
             return known
-        try:
-            with self._engine.connect() as connection:
-                found = connection.execute(select(User.id).where(User.public_id == public_id)).scalar()
-        except SQLAlchemyError as error:
-            raise ChatError("overloaded", retry_after=1) from error
+        with self._reading() as connection:
+            found = connection.execute(select(User.id).where(User.public_id == public_id)).scalar()
         if found is None:
             raise ChatError("unknown_user")
         self.learn(found, public_id)
         return found
 
     def public_ids(self, numbers: Iterable[int]) -> dict[int, str]:
-        """Return the wire ids of these users; who does not exist is left out."""
+        """Return the wire ids of these users; who does not exist is left out. May raise as `number`."""
         wanted = set(numbers)
         missing = [number for number in wanted if number not in self._public]
         if missing:
-            with self._engine.connect() as connection:
+            with self._reading() as connection:
                 found = select(User.id, User.public_id).where(User.id.in_(missing))
                 for number, public_id in connection.execute(found):
                     self.learn(number, public_id)
@@ -64,7 +62,8 @@ class Directory:
     def conversations(self, places: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int, int], int]:
         """Return the numbers of these conversations, places as `parse_conversation` gives them.
 
-        Private ones that do not exist are left out; a group's number is taken as it is. Proves no membership.
+        Private ones that do not exist are left out; a group's number is taken as it is. Proves no membership. Raises
+        ChatError overloaded, as `number`.
         """
         wanted = set(places)
         missing = [(low, high) for group, low, high in wanted if not group and (low, high) not in self._private]
@@ -73,9 +72,18 @@ class Directory:
         found = {place: place[0] or self._private.get(place[1:], 0) for place in wanted}
         return {place: number for place, number in found.items() if number}
 
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Nothing is written: whatever goes wrong with the database, the same may be asked again."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise ChatError("overloaded", retry_after=1) from error
+
     def _learn_private(self, pairs: list[tuple[int, int]]) -> None:
         pair = tuple_(Conversation.low, Conversation.high)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = select(Conversation.low, Conversation.high, Conversation.id).where(pair.in_(pairs))
             for low, high, number in connection.execute(found):
                 if low is not None and high is not None:

@@ -1,6 +1,10 @@
 """Numbers and wire ids, asked of the database once."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+from sqlalchemy import create_engine
 
 from chat.directory import Directory
 from chat.errors import ChatError
@@ -35,3 +39,17 @@ def test_private_conversations_are_looked_up_once_and_only_if_they_exist(world: 
 
 def test_a_groups_number_is_its_own(world: World) -> None:
     assert Directory(world.engine).conversations([(7, 0, 0)]) == {(7, 0, 0): 7}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda directory: directory.number("somebody"),
+        lambda directory: directory.public_ids([1]),
+        lambda directory: directory.conversations([(0, 1, 2)]),
+    ],
+)
+def test_a_database_that_is_away_is_overloaded_and_no_error_of_ours(ask: Callable[[Directory], Any]) -> None:
+    nowhere = create_engine("postgresql+psycopg://chat@/chat?host=/nowhere")
+    with pytest.raises(ChatError, match="overloaded"):
+        ask(Directory(nowhere))
