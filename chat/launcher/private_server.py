@@ -108,10 +108,13 @@ def refuge() -> Path:
 def _sweep_refuge() -> None:
     """Delete what is kept for places in the temporary folder that are gone: nobody will come back for it."""
     for kept in refuge().glob("*/link"):
-        link = Path(kept.read_text())
+        try:
+            link = Path(kept.read_text())
+        except FileNotFoundError:
+            continue  # another start sweeps, too
         temporary = link.is_relative_to(tempfile.gettempdir())
         if temporary and not os.path.lexists(link) and not _left_behind(kept.parent / "data"):
-            shutil.rmtree(kept.parent)
+            shutil.rmtree(kept.parent, ignore_errors=True)
 
 
 def _own(folder: Path, account: Account | None) -> None:

@@ -96,6 +96,22 @@ def test_what_was_kept_for_a_temporary_place_goes_after_it(open_folder: Path, re
     assert [home.exists() for home in homes] == [True, False, True]
 
 
+def test_what_another_start_deletes_at_the_same_moment_is_gone_all_the_same(
+    open_folder: Path, refuge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = refuge / "home-of-old"
+    kept.mkdir(parents=True)
+    (kept / "link").write_text(str(open_folder / "gone"))
+
+    def swept_meanwhile(data: Path) -> list[int]:
+        shutil.rmtree(data.parent)
+        return []
+
+    monkeypatch.setattr(private_server, "_left_behind", swept_meanwhile)
+    private_server._sweep_refuge()
+    assert not kept.exists()
+
+
 def test_a_refuge_can_be_reached_whatever_the_umask(open_folder: Path, refuge: Path) -> None:
     before = os.umask(0o077)
     try:
