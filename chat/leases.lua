@@ -135,9 +135,12 @@ end
 local act = {}
 
 function act.e(user, session, age)
+    local score = now + lease + grace - age
     beat(user, session, age)
-    if call('ZADD', sessions_of(user), 'XX', 'CH', now + lease + grace - age, session) == 0
-            and hold(user, session, age) == 1 then
+    -- Any key that expires may be evicted alone, and a user has to come and go by what is left of the others.
+    if call('ZADD', sessions_of(user), 'XX', 'CH', score, session) == 1 and call('SISMEMBER', ONLINE, user) == 1 then
+        call('ZADD', REVIEW, 'NX', score, user)
+    elseif hold(user, session, age) == 1 then
         turn(user, 1, now_us)
     end
 end

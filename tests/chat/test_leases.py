@@ -213,6 +213,18 @@ class TestComingAndGoing:
         a.clients.append("s1")
         wait_until(lambda: a.said("ann") == [True, False, True])
 
+    @pytest.mark.parametrize("evicted", ["online", "review"])
+    def test_who_is_forgotten_by_an_eviction_comes_back_with_a_sign_of_life_and_still_goes(
+        self, processes, redis, evicted
+    ):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        known(redis, "s1")
+        redis.delete(f"test:presence:{evicted}")
+        wait_until(lambda: redis.exists(f"test:presence:{evicted}") and online(other, "ann") == [True])
+        one.lose("s1")
+        wait_until(lambda: online(other, "ann") == [False])
+
     def test_more_than_one_call_takes_are_brought_in_several(self, processes, monkeypatch):
         monkeypatch.setattr("chat.leases.AT_ONCE", 3)
         a, b = processes("a"), processes("b")
