@@ -19,7 +19,7 @@ from chat.log import Log, LogRead, log_name
 from chat.messages import message_json
 from chat.postgres import Lost, Refused, Statement
 
-__all__ = ["CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
+__all__ = ["BUCKET_US", "CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
 
 SQL = "SELECT chat_missed_2($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
@@ -30,7 +30,6 @@ CHUNK_BYTES = 65_536  # the same in bytes: with the message that goes beyond it 
 MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
-ROWS = ("entries", "later", "changed")  # of the database's answer; each row begins with its conversation
 
 
 class Place(NamedTuple):
