@@ -20,7 +20,7 @@ from chat.log import Log, LogRead
 from chat.postgres import Lost, Refused, Statement
 from chat.publishing import log_name
 
-__all__ = ["MARGIN_US", "CatchUp", "Missed", "Place"]
+__all__ = ["BUCKET_US", "MARGIN_US", "CatchUp", "Missed", "Place"]
 
 SQL = "SELECT chat_missed_2($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
@@ -28,8 +28,8 @@ MOST_BYTES = 1_000_000  # the same in bytes
 # Microseconds by which what was committed may be younger than its number: 5 s a statement, 5 s idle, and two clocks.
 MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
-BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 ROWS = ("entries", "later", "changed")  # of the database's answer; each row begins with its conversation
+BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
 class Place(NamedTuple):

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from chat.catchup import MARGIN_US, Missed
+from chat.catchup import BUCKET_US, MARGIN_US, Missed
 from chat.cursor import Cursor
 from chat.entries import CHUNK, CHUNK_BYTES, Parcel
 from chat.errors import ChatError, CloseReason
@@ -27,7 +27,6 @@ AT_ONCE = 64  # sessions that catch up at a time; more than the database answers
 TAKEN_SECONDS = 30.0  # for a client to take what it was handed
 AGAIN = 0.2  # seconds until a database that could not be asked is asked again
 LEVEL = 0.02  # seconds between two looks whether the hub has come to where a session stands
-BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
 def first_cursor(generation: str, opened: Opened) -> Cursor:

@@ -80,7 +80,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def redis(server):
-    client = Redis.from_url(server.url, socket_timeout=0.3, socket_connect_timeout=0.3, retry=Retry(NoBackoff(), 0))
+    client = Redis.from_url(server.url, socket_timeout=5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0))
     client.flushall()
     yield client
     client.close()
@@ -93,7 +93,7 @@ def site(database_url, redis):
     made.close()
 
 
-def wait_until(holds, seconds=6.0):
+def wait_until(holds, seconds=15.0):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen in time"

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_a_poll_waits_for_an_event_and_answers_with_it_at_once(ann: Person, bob:
 def test_a_poll_without_an_event_ends_with_its_time_and_brings_a_cursor(poller: Poller) -> None:
     begun = time.monotonic()
     assert poller.poll(1) == []
-    assert 0.8 < time.monotonic() - begun < 2.5
+    assert 0.8 < time.monotonic() - begun < 5
     assert poller.cursor
 
 
@@ -252,12 +253,18 @@ def test_a_cursor_of_somebody_else_tells_nothing_of_them(ann: Person, bob: Perso
 
 
 def test_a_login_has_four_polls_at_a_time(ann: Person, poller: Poller) -> None:
-    threads = []
-    for _ in range(4):
-        other = Poller(ann)
+    def hold(other: Poller) -> None:
+        while True:
+            with suppress(Refused):  # the fifth was faster, and has a place for a moment
+                other.poll(3)
+                return
+
+    others = [Poller(ann) for _ in range(4)]
+    for other in others:
         other.poll()
-        threads.append(threading.Thread(target=other.poll, args=(3,)))
-        threads[-1].start()
+    threads = [threading.Thread(target=hold, args=(other,)) for other in others]
+    for thread in threads:
+        thread.start()
 
     def too_many() -> bool:
         try:
@@ -266,7 +273,7 @@ def test_a_login_has_four_polls_at_a_time(ann: Person, poller: Poller) -> None:
             return refused.code == "too_many_sessions" and refused.error["retryAfter"] > 0
         return False
 
-    wait_for(too_many, 3, "the refusal")
+    wait_for(too_many, 10, "the refusal")
     for thread in threads:
         thread.join()
     poller.poll(0)
@@ -289,13 +296,13 @@ def test_no_poll_holds_a_connection_to_the_database_while_it_waits(ann: Person, 
     pollers = [Poller(person) for person in people]
     for one in pollers:
         one.poll()
-    threads = [threading.Thread(target=one.poll, args=(3,)) for one in pollers]
+    threads = [threading.Thread(target=one.poll, args=(6,)) for one in pollers]
     for thread in threads:
         thread.start()
     begun = time.monotonic()
     for _ in range(5):
         ann.call("GET", "/conversations")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
     for thread in threads:
         thread.join()
 

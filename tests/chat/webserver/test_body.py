@@ -1,24 +1,6 @@
 """A request's body, read through the real web server."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.chat.webserver.probe import Gunicorn, read_all, read_answer
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    gunicorn = Gunicorn(tmp_path_factory.mktemp("server"))
-    yield gunicorn
-    gunicorn.stop()
-
-
-@pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    gunicorn = Gunicorn(tmp_path_factory.mktemp("hurried"), PROBE_HURRY="1")
-    yield gunicorn
-    gunicorn.stop()
 
 
 def test_a_body_is_read_by_length_and_in_chunks(server: Gunicorn) -> None:

@@ -4,26 +4,11 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.chat.processes import until
 from tests.chat.webserver.probe import Gunicorn, read_all, read_answer
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    gunicorn = Gunicorn(tmp_path_factory.mktemp("server"))
-    yield gunicorn
-    gunicorn.stop()
-
-
-@pytest.fixture(scope="module")
-def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    gunicorn = Gunicorn(tmp_path_factory.mktemp("hurried"), PROBE_HURRY="1")
-    yield gunicorn
-    gunicorn.stop()
 
 
 def test_head_and_body_come_in_one_segment(server: Gunicorn) -> None:
