@@ -187,7 +187,8 @@ class Supervisor:
         argv = [sys.executable, "-m", "celery", "-q", "-A", "tasks.worker", role, "--loglevel=WARNING", *flags]
         # SIGTERM would wait for tasks however long they take; this puts back into the queue what takes too long.
         stop = signal.SIGQUIT if role == "worker" else signal.SIGTERM
-        return Child(f"Celery's {role}", Program(argv, environ=self._environ, stop=stop))
+        # Its log goes to stderr. On stdout it asks for a second Ctrl+C at each stop, which would be bad advice.
+        return Child(f"Celery's {role}", Program(argv, environ=self._environ, stop=stop, mute=True))
 
     # Keeping it running.
 

@@ -60,6 +60,7 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it(project: Path) -> None
     assert server.stop(signal.SIGINT) == 0
     assert time.monotonic() - start < 10
     assert "Traceback" not in server.said
+    assert "Ctrl+C again" not in server.said, "Celery has nothing to say to who stops the whole"
 
 
 def test_the_next_start_finds_what_the_last_one_kept(project: Path) -> None:
