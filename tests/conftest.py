@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests import programs
+from tests.clients.person import Person
 from tests.clients.wire import opened
 from tests.deployment import Deployment, Web
 
@@ -46,6 +47,18 @@ def database_url(deployment: Deployment) -> str:
 def redis_url(deployment: Deployment) -> str:
     """A Redis."""
     return deployment.redis.url
+
+
+@pytest.fixture
+def ann(deployment: Deployment) -> Person:
+    """Somebody who is new to the shared server."""
+    return Person(deployment.url)
+
+
+@pytest.fixture
+def bob(deployment: Deployment) -> Person:
+    """Somebody else."""
+    return Person(deployment.url)
 
 
 @pytest.fixture

@@ -25,16 +25,6 @@ NEVER_RUN = {"sandbox", "default-src 'none'"}
 HARMLESS = {"image/jpeg", "image/png", "image/gif", "image/webp", "application/octet-stream", "text/plain"}
 
 
-@pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
 def files(deployment: Deployment) -> set[str]:
     return {str(path) for path in Path(deployment.environ["DATA_DIR"], "uploads").rglob("*") if path.is_file()}
 

@@ -18,16 +18,6 @@ STRANGERS_COOKIE = {"Origin": "https://elsewhere.example"}
 
 
 @pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
 def eve(deployment: Deployment) -> Person:
     return Person(deployment.url)
 

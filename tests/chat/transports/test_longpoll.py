@@ -54,16 +54,6 @@ class Poller:
 
 
 @pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
 def poller(ann: Person) -> Poller:
     made = Poller(ann)
     assert [event["event"] for event in made.poll()] == ["hello"]

@@ -65,16 +65,6 @@ class Line:
 
 
 @pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
 def line(deployment: Deployment, ann: Person) -> Iterator[Line]:
     """Ann's connection, on which a poll waits."""
     made = Line(ann, deployment.web.port)
