@@ -18,7 +18,7 @@ import psycopg
 from bench import machine
 from bench.stage import Stage
 
-__all__ = ["CONTESTANTS", "SECRET", "Contestant", "on_stage"]
+__all__ = ["CONTESTANTS", "ROOT", "SECRET", "Contestant", "environment", "on_stage"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -91,6 +91,12 @@ CONTESTANTS = {
 }  # fmt: skip
 
 
+def environment(contestant: Contestant, stage: Stage) -> dict[str, str]:
+    """The variables of a contestant's processes."""
+    database = _for_sqlalchemy(stage.database) if contestant.schema == "ours" else stage.database
+    return _environment(database, stage.redis_url) | contestant.environ
+
+
 def _environment(database: str, redis: str) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": database, "REDIS_URL": redis, "JWT_SECRET": SECRET, "NODE_ENV": "production"}
 
@@ -100,8 +106,7 @@ def on_stage(contestant: Contestant, stage: Stage) -> Iterator[tuple[int, int]]:
     """Start the server on its core, with an empty database; give its process id and its port; end it afterwards."""
     stage.clear(contestant.schema, contestant.make_tables)
     port = _free_port()
-    database = _for_sqlalchemy(stage.database) if contestant.schema == "ours" else stage.database
-    environ = _environment(database, stage.redis_url) | {"PORT": str(port)} | contestant.environ
+    environ = environment(contestant, stage) | {"PORT": str(port)}
     path = stage.home / f"{contestant.name}.log"
     with path.open("ab") as log:
         process = subprocess.Popen(
