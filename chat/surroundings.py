@@ -1,4 +1,4 @@
-"""Numbers of what this server stands on, read at a scrape: PostgreSQL, Redis, Celery with its broker, the disk.
+"""Numbers of what this server stands on, read at a scrape: PostgreSQL, Redis, Celery with its broker, disk, storage.
 
 They are the same whichever process is asked, so they stand without the label `worker`. Whatever does not answer is told
 as not there (`chat_part_up`), and holds up the others and the scrape for a second at most.
@@ -6,7 +6,7 @@ as not there (`chat_part_up`), and holds up the others and the scrape for a seco
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -28,9 +28,11 @@ Numbers = list[Metric]
 
 
 class Surroundings(Collector):
-    """What Prometheus is told beside a process's own numbers."""
+    """What Prometheus is told beside a process's own numbers. `storage`: tells whether one elsewhere is there."""
 
-    def __init__(self, engine: Engine, redis: Redis, config: Mapping[str, Any]):
+    def __init__(
+        self, engine: Engine, redis: Redis, config: Mapping[str, Any], storage: Callable[[], bool] | None = None
+    ):
         prefix = config["REDIS_PREFIX"]
         parts = {
             "database": partial(database_numbers, engine),
@@ -40,6 +42,8 @@ class Surroundings(Collector):
         }
         if config["DATA_DIR"]:
             parts["disk"] = partial(disk_numbers, config["DATA_DIR"])
+        if storage:
+            parts["storage"] = partial(storage_numbers, storage)
         self._inquiry: Inquiry[Numbers] = Inquiry(parts)
 
     def collect(self) -> Iterable[Metric]:
@@ -108,6 +112,13 @@ def disk_numbers(folder: str) -> Numbers:
         _gauge("disk_free_bytes", "Free bytes where DATA_DIR is.", usage.free),
         _gauge("disk_size_bytes", "All bytes there.", usage.total),
     ]
+
+
+def storage_numbers(is_there: Callable[[], bool]) -> Numbers:
+    """Return no numbers: that it answers is all there is to say. Raises ConnectionError if it does not."""
+    if not is_there():
+        raise ConnectionError("no answer")
+    return []
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

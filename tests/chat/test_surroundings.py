@@ -36,10 +36,10 @@ def told(surroundings: Surroundings) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(chat_\S+) (\S+)$", text_of, re.MULTILINE)}
 
 
-def of(engine: Engine, server: embedded_redis.Redis, **config: Any) -> Surroundings:
+def of(engine: Engine, server: embedded_redis.Redis, storage: Any = None, **config: Any) -> Surroundings:
     redis = Redis.from_url(server.url, socket_timeout=0.5)
     given = {"REDIS_PREFIX": PREFIX, "REDIS_URL": server.url, "CELERY_BROKER_URL": "", "DATA_DIR": "", **config}
-    return Surroundings(engine, redis, given)
+    return Surroundings(engine, redis, given, storage)
 
 
 def test_everything_that_is_there_tells_its_numbers(
@@ -116,3 +116,8 @@ def test_a_redis_that_hangs_is_told_as_not_there_and_takes_no_other_number_along
     assert found['chat_part_up{part="redis"}'] == found['chat_part_up{part="tasks"}'] == 0
     assert found['chat_part_up{part="database"}'] == 1
     assert "chat_redis_clients" not in found
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_storage_elsewhere_is_told_as_there_or_not(engine: Engine, server: embedded_redis.Redis, there: bool) -> None:
+    assert told(of(engine, server, lambda: there))['chat_part_up{part="storage"}'] == there

@@ -17,10 +17,11 @@ from tests.chat.test_media import kept
 from tests.chat.world import World
 from tests.clients.person import PATIENCE
 from tests.deployment import wait_for
-from uploads.storage import SHARDS, Folder, key_of, thumbnail_key_of
+from uploads.storage import SHARDS, key_of, thumbnail_key_of
+from uploads.storage.folder import Folder
 
 __all__ = ["engine", "world"]
-MADE = (stores.settings, stores.engine, stores.redis, stores.publisher)
+MADE = (stores.settings, stores.engine, stores.redis, stores.publisher, stores.storage)
 DAY = 86_400
 
 
@@ -58,7 +59,7 @@ def upload(world: World, folder: Folder, owner: Caller, hours: float = 0) -> str
 
 
 def put(folder: Folder, key: str, age: float) -> None:
-    source = folder.incoming / "made"
+    source = folder.incoming.path / "made"
     source.write_bytes(b"x")
     os.utime(source, (time.time() - age, time.time() - age))
     folder.put(source, key)
@@ -151,7 +152,7 @@ def test_files_that_no_upload_knows_go_once_they_are_old(world: World, folder: F
 
 def test_it_comes_round_to_every_folder(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(orphans, "_sweep", lambda _, shard: seen.append(shard))
+    monkeypatch.setattr(orphans, "_sweep", lambda _, shard, __: seen.append(shard))
     for turn in range(len(SHARDS) // orphans.AT_A_TIME):
         monkeypatch.setattr(orphans.time, "time", lambda turn=turn: 1_800_000_000 + turn * orphans.EVERY)
         orphans.files()
@@ -160,7 +161,7 @@ def test_it_comes_round_to_every_folder(folder: Folder, monkeypatch: pytest.Monk
 
 def test_what_a_killed_process_left_unfinished_goes(folder: Folder) -> None:
     for name, age in (("old", 2 * 3_600), ("new", 0)):
-        path = folder.incoming / name
+        path = folder.incoming.path / name
         path.write_bytes(b"x")
         os.utime(path, (time.time() - age, time.time() - age))
     orphans.files(["00"])

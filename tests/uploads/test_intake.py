@@ -13,7 +13,7 @@ from chat.frames import Caller
 from tests.chat.world import World
 from tests.uploads.pictures import encoded
 from uploads.intake import Body, Intake, storing
-from uploads.storage import Folder
+from uploads.storage.folder import Folder
 from uploads.workshop import Workshop
 
 MOST = 10_485_760
