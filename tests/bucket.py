@@ -1,13 +1,13 @@
 """A private S3 server for tests: moto's, in a process of its own, so that it can be killed and frozen."""
 
-import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
 
 import requests
+from botocore.session import Session
 
 from tests.deployment import free_port, wait_for
 
@@ -53,14 +53,17 @@ class Bucket:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
-    def keys(self) -> set[str]:
+    def stored(self) -> set[str]:
         """Return the keys of everything that is stored."""
-        answer = requests.get(f"{self.endpoint}/{self.name}?list-type=2", timeout=10)
-        return {unquote(key) for key in re.findall("<Key>(.*?)</Key>", answer.text)}
+        return {found["Key"] for found in self._client().list_objects_v2(Bucket=self.name).get("Contents", ())}
 
-    def head(self, key: str) -> "requests.structures.CaseInsensitiveDict[str]":
-        """Return the headers of a stored file, as whoever finds it without a signed address gets them."""
-        return requests.head(f"{self.endpoint}/{self.name}/{key}", timeout=10).headers
+    def head(self, key: str) -> dict[str, Any]:
+        """Return what is said of a stored file, as to whoever comes without a signed address."""
+        return self._client().head_object(Bucket=self.name, Key=key)
+
+    def _client(self) -> Any:
+        keys = {"aws_access_key_id": KEY_ID, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+        return Session().create_client("s3", endpoint_url=self.endpoint, **keys)
 
     def _made(self) -> bool:
         try:

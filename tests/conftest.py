@@ -102,10 +102,10 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         made.kill()
 
 
-@pytest.fixture
-def own_bucket(tmp_path: Path) -> Iterator[Bucket]:
-    """An S3 server of the test's own, to be killed and frozen."""
-    made = Bucket(tmp_path)
+@pytest.fixture(scope="session")
+def frail_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """Another one, to be killed and frozen; who does that starts it again, and it is empty then."""
+    made = Bucket(tmp_path_factory.mktemp("bucket"))
     try:
         yield made.start()
     finally:
