@@ -38,8 +38,8 @@ def measure(node: Any) -> None:
     gauge(
         "history_blocks", "Blocks of history looked for, by the tier that had them.", lambda: node.pages.found, "tier"
     )
-    storage = partial(_storage_is_there, node) if node.config["STORAGE_URL"] else None
-    node.metrics.collectors.append(Surroundings(node.engine, node.redis, node.config, storage))
+    storage_is_there = partial(_storage_is_there, node)
+    node.metrics.collectors.append(Surroundings(node.engine, node.redis, node.config, storage_is_there))
     node.writer.answered = partial(_observe, node.metrics.send_to_ack)
     node.writer.delivered = partial(_observe, node.metrics.send_to_delivery)
     node.dispatch.refusals = node.metrics.errors

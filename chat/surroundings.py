@@ -28,22 +28,19 @@ Numbers = list[Metric]
 
 
 class Surroundings(Collector):
-    """What Prometheus is told beside a process's own numbers. `storage`: tells whether one elsewhere is there."""
+    """What Prometheus is told beside a process's own numbers."""
 
-    def __init__(
-        self, engine: Engine, redis: Redis, config: Mapping[str, Any], storage: Callable[[], bool] | None = None
-    ):
+    def __init__(self, engine: Engine, redis: Redis, config: Mapping[str, Any], storage_is_there: Callable[[], bool]):
         prefix = config["REDIS_PREFIX"]
         parts = {
             "database": partial(database_numbers, engine),
             "redis": partial(redis_numbers, redis),
             "tasks": partial(task_numbers, redis, prefix),
             "broker": partial(broker_numbers, config),
+            "storage": partial(storage_numbers, storage_is_there),
         }
         if config["DATA_DIR"]:
             parts["disk"] = partial(disk_numbers, config["DATA_DIR"])
-        if storage:
-            parts["storage"] = partial(storage_numbers, storage)
         self._inquiry: Inquiry[Numbers] = Inquiry(parts)
 
     def collect(self) -> Iterable[Metric]:

@@ -1,11 +1,13 @@
 """STORAGE_URL: taken apart, refused with a sentence, and silent about its secret."""
 
+import re
 from typing import Any
 
 import pytest
 
 from chat.config import ConfigError, load
 from chat.storage_address import StorageAddress, storage_address, storage_origin
+from tests.deployment import ROOT
 
 NEEDED = {
     "DATABASE_URL": "postgresql+psycopg://db/x", "REDIS_URL": "redis://r", "JWT_SECRET": "s" * 32, "DATA_DIR": "/data",
@@ -111,3 +113,9 @@ def test_its_picture_has_no_secret() -> None:
     found = bucket(f"s3://KEYID:{SECRET}@s3.example/chat")
     assert SECRET not in f"{found!r}{found}"
     assert "KEYID" not in repr(found)
+
+
+def test_the_example_of_the_documents_makes_sense() -> None:
+    (example,) = re.findall(r"^STORAGE_URL=(\S+)$", (ROOT / "docs" / "deployment.md").read_text(), re.MULTILINE)
+    found = bucket(example)
+    assert (found.endpoint, found.region) == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")

@@ -6,6 +6,7 @@ threads of everybody who asks.
 """
 
 import io
+import logging
 import math
 import secrets
 import threading
@@ -40,6 +41,7 @@ PIECE = 65_536  # bytes of a download at a time
 PAGE = 1_000  # keys of one answer, the most that S3 gives
 WINDOW = 3_600  # seconds for which everybody gets the same address of a file, so that browsers keep what they have
 LATENESS = 60  # seconds before an address ends from which on nobody is sent there any more
+logging.getLogger("botocore").setLevel(logging.WARNING)  # whatever LOG_LEVEL says: below, it tells of signatures
 # What is stored says of itself that it can only be saved; our addresses say otherwise of images.
 STORED_AS = {"ContentType": "application/octet-stream", "ContentDisposition": "attachment"}
 
