@@ -93,6 +93,7 @@ def test_what_makes_no_sense_is_refused_at_the_start_and_no_secret_is_told(url: 
     with pytest.raises(ConfigError, match="STORAGE_URL") as refused:
         settings(url)
     assert SECRET.lower() not in str(refused.value).lower()
+    assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
 
 

@@ -1,5 +1,7 @@
 """Files in a bucket: what is so of S3 only, and what a server that is away, slow or of bad will does to it."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,17 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import gevent
 import pytest
 import requests
-from gevent.threadpool import ThreadPool
 
 from chat.storage_address import StorageAddress, storage_address
 from tests.bucket import KEY_ID, SECRET, Bucket
-from tests.deployment import free_port
+from tests.deployment import ROOT, free_port
 from uploads.storage import AwayError, s3
 from uploads.storage.keys import key_of, thumbnail_key_of
 from uploads.storage.s3 import FIRST_BYTES, LATENESS, S3, WINDOW
+from uploads.workshop import STORE_THREADS
 
 KEY = key_of("image", "ab" + "0" * 30, ".jpg")
 NOON = 1_800_000_000 // WINDOW * WINDOW + 600  # ten minutes after an hour has begun
@@ -44,7 +45,7 @@ class Server(ThreadingHTTPServer):
     """Answers everything in one way, and counts."""
 
     def __init__(self, answer: Callable[[BaseHTTPRequestHandler], object]):
-        self.asked = 0
+        self.asked = self.connections = 0
         super().__init__(("127.0.0.1", 0), _handler(answer, self))
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -52,6 +53,10 @@ class Server(ThreadingHTTPServer):
 def _handler(answer: Callable[[BaseHTTPRequestHandler], object], server: Any) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            server.connections += 1
+            super().setup()
 
         def do_GET(self) -> None:
             server.asked += 1
@@ -216,17 +221,35 @@ def test_a_small_file_comes_with_its_opening(bucket: Bucket, tmp_path: Path) -> 
     assert opened.read(FIRST_BYTES, 1) == b""
 
 
-def test_several_threads_ask_at_a_time_each_over_a_connection_of_its_own(bucket: Bucket, tmp_path: Path) -> None:
-    storage, pool = S3(address_of(bucket.url), tmp_path), ThreadPool(4)
-    put(storage)
-    try:
-        for _ in range(3):
-            asked = [pool.spawn(storage.is_there) for _ in range(8)]
-            gevent.wait(asked, timeout=20)
-            assert [each.get() for each in asked] == [True] * 8
-    finally:
-        pool.kill()
-    storage.delete(KEY)
+def _well(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(0.01)
+    handler.send_response(200)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+# What a web process is: patched, with calls in several threads, over connections that stay open.
+PROCESS = """
+from gevent import monkey; monkey.patch_all()
+import sys
+import gevent
+from pathlib import Path
+from tests.uploads.storage.test_s3 import S3, address_of, at
+from uploads.workshop import Workshop
+storage, workshop = S3(address_of(at(int(sys.argv[1]))), Path(sys.argv[2])), Workshop()
+for _ in range(10):
+    asked = [gevent.spawn(workshop.store, storage.is_there) for _ in range(16)]
+    gevent.joinall(asked, timeout=20, raise_error=True)
+    assert [each.value for each in asked] == [True] * 16, asked
+"""
+
+
+@pytest.mark.parametrize("server", [_well], indirect=True)
+def test_several_threads_of_a_web_process_ask_at_a_time(server: Server, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, str(server.server_port), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (server.asked, server.connections) == (160, STORE_THREADS)
 
 
 def test_an_address_is_the_same_for_an_hour_and_good_for_another(
