@@ -81,7 +81,8 @@ def _prepare(state: BlueprintSetupState) -> None:
 @blueprint.post("/api/v1/uploads")
 @describe(
     "Upload a file, to be sent by a message of type image or file (`mediaId`). Its type is told from its content; an "
-    "image is turned upright and loses its metadata. Unsent, it is deleted after UPLOAD_UNUSED_HOURS.",
+    "image is turned upright and loses its metadata. Unsent, it is deleted after UPLOAD_UNUSED_HOURS. The same file "
+    "under the same Idempotency-Key is one upload.",
     request=UploadSchema,
     response=MediaSchema,
     status=201,

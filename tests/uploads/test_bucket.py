@@ -151,7 +151,7 @@ def test_a_storage_that_hangs_holds_up_uploads_and_nobody_who_chats(lonely: Web,
         client.wait("message", lambda data, of=message: data["id"] == of["id"])
         slowest = max(slowest, time.monotonic() - begun)
     assert answers == []
-    assert slowest < 2
+    assert slowest < 5  # the storage says nothing for ten
     frail_bucket.thaw()
     for each in uploading:
         each.join(PATIENCE)

@@ -131,12 +131,11 @@ def test_what_may_pass_is_tried_twice(server: Server, tmp_path: Path) -> None:
 def test_a_storage_that_is_away_is_not_asked_again_for_a_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(s3, "PAUSE_SECONDS", 60)
     storage = S3(address_of(at(free_port())), tmp_path)
     with pytest.raises(AwayError, match="EndpointConnectionError"):
         storage.open(KEY)
-    begun = time.monotonic()
     assert set(failures(storage)) == {"S3 did not answer a moment ago"}
-    assert time.monotonic() - begun < s3.PAUSE_SECONDS / 2
     monkeypatch.setattr(s3, "PAUSE_SECONDS", 0)
     storage._away_until = 0.0
     with pytest.raises(AwayError, match="EndpointConnectionError"):
@@ -152,7 +151,7 @@ def test_one_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.
     begun = time.monotonic()
     with pytest.raises(AwayError, match="ReadTimeoutError"):
         S3(address_of(at(server.server_port)), tmp_path).open(KEY)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10  # twice, it would be twenty
     ended.set()
     server.shutdown()
     server.server_close()
