@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from chat.storage_address import storage_address
+
 __all__ = ["SETTINGS", "ConfigError", "Setting", "load"]
 
 
@@ -63,7 +65,23 @@ SETTINGS: tuple[Setting, ...] = (
     S("REDIS_URL", _text, "", "Redis 6.2 or newer; the embedded start sets it"),
     S("REDIS_PREFIX", _text, "", "put before every key and channel, for a Redis that is shared with others"),
     S("CELERY_BROKER_URL", _text, "", "Redis or RabbitMQ; empty: REDIS_URL"),
-    S("DATA_DIR", _text, "", "folder of uploads and of what the embedded servers keep"),
+    S("DATA_DIR", _text, "", "folder of uploads (unless STORAGE_URL) and of what the embedded servers keep"),
+    S(
+        "STORAGE_URL",
+        _text,
+        "",
+        "S3 bucket of uploads, `s3://KEY:SECRET@HOST[:PORT]/BUCKET[/PREFIX]?region=us-east-1&tls=on&style=path`, what "
+        "is behind `?` as by default (`tls=off`: http; `style=virtual`: BUCKET.HOST); empty: a folder in DATA_DIR",
+    ),
+    S(
+        "STORAGE_PUBLIC_URL",
+        _text,
+        "",
+        "origin at which browsers reach the storage if they know it by another name, as `https://media.example.org`; "
+        "`none`: they do not reach it, and this server hands every file on; empty: by the name in STORAGE_URL",
+    ),
+    S("AWS_ACCESS_KEY_ID", _text, "", "the key, if STORAGE_URL has none; one that expires is of no use"),
+    S("AWS_SECRET_ACCESS_KEY", _text, "", "the secret, if STORAGE_URL has none"),
     # Who may come in.
     S(
         "JWT_SECRET",
@@ -253,6 +271,10 @@ def _check(values: Mapping[str, Any]) -> None:
     if values["MEDIA_SECRET"] and len(values["MEDIA_SECRET"].encode()) < 32:
         raise ConfigError("MEDIA_SECRET, where it is set, must be a secret of at least 32 bytes.")
     _check_push(values["PUSH_WEBHOOK_URL"], values["PUSH_WEBHOOK_SECRET"])
+    try:
+        storage_address(values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _check_push(url: str, secret: str) -> None:

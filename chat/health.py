@@ -10,7 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chat.inquiry import Inquiry
 
-__all__ = ["HEARTBEAT", "database_is_there", "parts", "redis_is_there", "room_is_there", "tasks_are_done"]
+__all__ = [
+    "HEARTBEAT",
+    "database_is_there",
+    "parts",
+    "redis_is_there",
+    "room_is_there",
+    "storage_is_there",
+    "tasks_are_done",
+]
 
 HEARTBEAT = "celery:heartbeat"  # what tasks/worker.py leaves in Redis; it goes by itself after a minute without a beat
 ANSWER_SECONDS = 1.5  # for all of them together: a load balancer gives a check two
@@ -28,7 +36,7 @@ def _inquiry(node: Any) -> Inquiry[bool]:
         "database": database_is_there,
         "redis": redis_is_there,
         "tasks": tasks_are_done,
-        "storage": room_is_there,
+        "storage": storage_is_there,
     }
     return Inquiry({part: partial(ask, node) for part, ask in questions.items()})
 
@@ -57,6 +65,11 @@ def tasks_are_done(node: Any) -> bool:
         return bool(node.redis.exists(node.config["REDIS_PREFIX"] + HEARTBEAT))
     except (RedisError, OSError):
         return False
+
+
+def storage_is_there(node: Any) -> bool:
+    """Tell whether uploads can be stored: there is room where they come in, and the storage elsewhere answers."""
+    return room_is_there(node) and bool(node.storage_is_there())
 
 
 def room_is_there(node: Any) -> bool:

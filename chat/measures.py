@@ -38,10 +38,16 @@ def measure(node: Any) -> None:
     gauge(
         "history_blocks", "Blocks of history looked for, by the tier that had them.", lambda: node.pages.found, "tier"
     )
-    node.metrics.collectors.append(Surroundings(node.engine, node.redis, node.config))
+    storage_is_there = partial(_storage_is_there, node)
+    node.metrics.collectors.append(Surroundings(node.engine, node.redis, node.config, storage_is_there))
     node.writer.answered = partial(_observe, node.metrics.send_to_ack)
     node.writer.delivered = partial(_observe, node.metrics.send_to_delivery)
     node.dispatch.refusals = node.metrics.errors
+
+
+def _storage_is_there(node: Any) -> bool:
+    there: bool = node.storage_is_there()  # asked for only now: the upload service comes after the node
+    return there
 
 
 def _by_carrier(node: Any) -> dict[str, int]:

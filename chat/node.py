@@ -107,6 +107,7 @@ class Node:
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
         self.sessions_opened = 0
+        self.storage_is_there: Callable[[], bool] = lambda: True  # the upload service knows more
         self.generation = ""
         self._greenlets: dict[str, Any] = {}
         self.session_id, self.admit, self.open = self.sessions.session_id, self.sessions.admit, self.sessions.open

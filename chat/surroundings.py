@@ -1,4 +1,4 @@
-"""Numbers of what this server stands on, read at a scrape: PostgreSQL, Redis, Celery with its broker, the disk.
+"""Numbers of what this server stands on, read at a scrape: PostgreSQL, Redis, Celery with its broker, disk, storage.
 
 They are the same whichever process is asked, so they stand without the label `worker`. Whatever does not answer is told
 as not there (`chat_part_up`), and holds up the others and the scrape for a second at most.
@@ -6,7 +6,7 @@ as not there (`chat_part_up`), and holds up the others and the scrape for a seco
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,13 +30,14 @@ Numbers = list[Metric]
 class Surroundings(Collector):
     """What Prometheus is told beside a process's own numbers."""
 
-    def __init__(self, engine: Engine, redis: Redis, config: Mapping[str, Any]):
+    def __init__(self, engine: Engine, redis: Redis, config: Mapping[str, Any], storage_is_there: Callable[[], bool]):
         prefix = config["REDIS_PREFIX"]
         parts = {
             "database": partial(database_numbers, engine),
             "redis": partial(redis_numbers, redis),
             "tasks": partial(task_numbers, redis, prefix),
             "broker": partial(broker_numbers, config),
+            "storage": partial(storage_numbers, storage_is_there),
         }
         if config["DATA_DIR"]:
             parts["disk"] = partial(disk_numbers, config["DATA_DIR"])
@@ -108,6 +109,13 @@ def disk_numbers(folder: str) -> Numbers:
         _gauge("disk_free_bytes", "Free bytes where DATA_DIR is.", usage.free),
         _gauge("disk_size_bytes", "All bytes there.", usage.total),
     ]
+
+
+def storage_numbers(is_there: Callable[[], bool]) -> Numbers:
+    """Return no numbers: that it answers is all there is to say. Raises ConnectionError if it does not."""
+    if not is_there():
+        raise ConnectionError("no answer")
+    return []
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

@@ -1,4 +1,4 @@
-"""What a process of Celery's pool holds: one connection to the database, one to Redis, and a way to tell clients.
+"""What a process of Celery's pool holds: a connection to database and Redis each, files, and a way to tell clients.
 
 Each is made at its first use, so after the fork and in the process that uses it: a duty takes them in its body, never
 at import.
@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 from chat import config
 from chat.publishing import Publisher
 from chat.stores import database_pool, redis_pool
+from uploads.storage import Storage, storage_of
 
-__all__ = ["engine", "publisher", "redis", "settings"]
+__all__ = ["engine", "publisher", "redis", "settings", "storage"]
 
 
 @cache
@@ -40,3 +41,9 @@ def redis() -> Redis:
 def publisher() -> Publisher:
     """Return what tells clients of events, by way of the web processes. To be used after the commit."""
     return Publisher(redis(), settings())
+
+
+@cache
+def storage() -> Storage | None:
+    """Return where the files of uploads lie; None where there is no such place."""
+    return storage_of(settings())

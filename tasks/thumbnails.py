@@ -20,7 +20,7 @@ from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses
 from chat.transaction import Transaction, run_in_transaction
 from tasks import stores
 from uploads.images import BadImageError, thumbnail
-from uploads.storage import Folder, folder_of, key_of, thumbnail_key_of
+from uploads.storage import Storage, key_of, thumbnail_key_of
 
 __all__ = ["SCHEDULE", "make", "make_up_for"]
 
@@ -34,10 +34,10 @@ SCHEDULE = {"thumbnails": {"task": "tasks.thumbnails.make_up_for", "schedule": 6
 @shared_task(name="tasks.thumbnails.make")  # type: ignore[untyped-decorator]
 def make(name: str) -> None:
     """Make an image's thumbnail, if it is owed, and tell of it."""
-    folder = folder_of(stores.settings())
+    storage = stores.storage()
     row = _unit(lambda tx: tx.execute(PENDING, {"name": name}).first())
-    if folder is not None and row is not None:
-        placeholder = _made(folder, row)
+    if storage is not None and row is not None:
+        placeholder = _made(storage, row)
         _unit(lambda tx: finish_thumbnail(tx, name, placeholder))
     _tell(name)
 
@@ -52,25 +52,24 @@ def make_up_for() -> None:
             log.exception("The thumbnail of %s is still owed", name)
 
 
-def _made(folder: Folder, row: Row[Any]) -> str:
+def _made(storage: Storage, row: Row[Any]) -> str:
     """Make the thumbnail and return its placeholder; empty if the image is gone or cannot be decoded any more."""
-    source = folder.fetch(key_of(row.kind, row.name, row.extension))
-    if source is None:
-        log.warning("The image %s has no file", row.name)
-        return ""
-    with _scratch(folder, row.name) as scratch:
+    with storage.fetched(key_of(row.kind, row.name, row.extension)) as source, _scratch(storage, row.name) as scratch:
+        if source is None:
+            log.warning("The image %s has no file", row.name)
+            return ""
         try:
             placeholder = thumbnail(source, scratch)
         except BadImageError as error:
             log.warning("No thumbnail of %s: %s", row.name, error)
             return ""
-        folder.put(scratch, thumbnail_key_of(row.name))
+        storage.put(scratch, thumbnail_key_of(row.name))
         return placeholder
 
 
 @contextmanager
-def _scratch(folder: Folder, name: str) -> Iterator[Path]:
-    path = folder.incoming / f"{name}.{secrets.token_hex(4)}"  # two workers may do the same at a time
+def _scratch(storage: Storage, name: str) -> Iterator[Path]:
+    path = storage.incoming.path / f"{name}.{secrets.token_hex(4)}"  # two workers may do the same at a time
     try:
         yield path
     finally:

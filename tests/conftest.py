@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests import programs
+from tests.bucket import Bucket
 from tests.clients.person import Person
 from tests.clients.wire import opened
 from tests.deployment import Deployment, Web
@@ -102,3 +103,23 @@ def servers(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) ->
 def hasty(servers: Callable[..., Web]) -> Web:
     """A server that waits for nobody long."""
     return servers(PING_SECONDS=1, AUTH_SECONDS=1, POLL_SECONDS=2)
+
+
+@pytest.fixture(scope="session")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """An S3 server with a bucket that every test may use and none may harm."""
+    made = Bucket(tmp_path_factory.mktemp("bucket"))
+    try:
+        yield made.start()
+    finally:
+        made.kill()
+
+
+@pytest.fixture(scope="session")
+def frail_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """Another one, to be killed and frozen; who does that starts it again, and it is empty then."""
+    made = Bucket(tmp_path_factory.mktemp("bucket"))
+    try:
+        yield made.start()
+    finally:
+        made.kill()

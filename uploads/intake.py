@@ -4,9 +4,11 @@ Until it is written down nobody can see it; what a failure or a killed process l
 """
 
 import errno
+import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -15,14 +17,15 @@ from sqlalchemy import Engine
 
 from chat import media
 from chat.errors import ChatError
-from chat.frames import Caller
+from chat.frames import Caller, Command
+from chat.idempotency import once
 from chat.transaction import Teller, Transaction, run_in_transaction
 from uploads.allowance import Allowance
 from uploads.images import BadImageError, Picture, TooManyPixelsError, prepare
 from uploads.inspection import HEAD_BYTES, FileType, type_of
 from uploads.names import shown_name
-from uploads.receiving import OVERHEAD, Received, receive
-from uploads.storage import Folder, key_of, thumbnail_key_of
+from uploads.receiving import OVERHEAD, Received, receive, too_large
+from uploads.storage import AwayError, Storage, key_of, thumbnail_key_of
 from uploads.workshop import Workshop
 
 __all__ = ["Intake", "storing"]
@@ -31,6 +34,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 DISK_SECONDS = 60.0  # after which a full disk may have room again
+AWAY_SECONDS = 10.0  # after which a storage that is away may be back
+TIDY_SECONDS = 3_600.0  # between sweeps of what killed processes of this host left, and how old that must be
 THUMBNAIL_TASK = "tasks.thumbnails.make"
 
 
@@ -52,35 +57,46 @@ class Prepared(NamedTuple):
 
 
 class Intake:
-    """Takes uploads in. `folder` keeps them, `engine` and `teller` write them down; `allowance` counts them."""
+    """Takes uploads in. `storage` keeps them, `engine` and `teller` write them down; `allowance` counts them."""
 
-    def __init__(self, config: Mapping[str, Any], folder: Folder, workshop: Workshop, engine: Engine, teller: Teller):
-        self._config, self._folder, self._workshop = config, folder, workshop
+    def __init__(self, config: Mapping[str, Any], storage: Storage, workshop: Workshop, engine: Engine, teller: Teller):
+        self._config, self._storage, self._workshop = config, storage, workshop
         self._engine, self._teller = engine, teller
+        self._tidied = float("-inf")
         self.allowance = Allowance(config)
 
-    def take(self, caller: Caller, body: Body) -> str:
-        """Take an upload in and return the encoded JSON of its `media`, addresses unsigned. Raises ChatError."""
+    def take(self, caller: Caller, body: Body, key: str = "") -> str:
+        """Take an upload in and return the encoded JSON of its `media`, addresses unsigned. Raises ChatError.
+
+        `key` is an Idempotency-Key: the same file under the same key is one upload.
+        """
         most = self._config["UPLOAD_BYTES"]
         if body.length is not None and body.length > most + OVERHEAD:
-            raise ChatError("too_large", details={"most": most})
+            raise too_large("bytes", most)
         with self.allowance.one(caller.user_id, most if body.length is None else body.length):
             held = self._in_transaction(lambda tx: media.unused(tx, caller.user_id))
             self.allowance.check_unused(held, body.length or 0)
             name = secrets.token_hex(16)
             with storing(), self._scratch(name) as scratch:
                 received = self._received(body, scratch)
+                command = self._workshop.file(_command, scratch, received, key) if key else None
                 prepared = self._prepared(type_of(received.head), scratch)
-                return self._kept(caller, name, received, prepared)
+                return self._kept(caller, name, received, prepared, command)
 
     @contextmanager
     def _scratch(self, name: str) -> Iterator[Path]:
         """Give a path in the incoming folder; whatever lies there under this name is deleted afterwards."""
-        path = self._workshop.file(lambda: self._folder.incoming) / name
+        path = self._workshop.file(self._incoming) / name
         try:
             yield path
         finally:
             self._workshop.file(_delete, path, _clean_of(path), _thumbnail_of(path))
+
+    def _incoming(self) -> Path:
+        if time.monotonic() - self._tidied > TIDY_SECONDS:  # here too, for not every host has a worker of Celery
+            self._tidied = time.monotonic()
+            self._storage.incoming.sweep(TIDY_SECONDS)
+        return self._storage.incoming.path
 
     def _received(self, body: Body, scratch: Path) -> Received:
         file = self._workshop.file(_created, scratch)
@@ -103,29 +119,33 @@ class Intake:
         try:
             picture = self._workshop.image(prepare, scratch, clean, thumbnail, *bounds)
         except TooManyPixelsError as error:
-            raise ChatError(
-                "too_large", f"The image has too many pixels: {error}.", details={"most": bounds[0]}
-            ) from error
+            raise too_large("pixels", bounds[0], f"The image has too many pixels: {error}.") from error
         except BadImageError as error:
             raise ChatError("unsupported_media", "The image is damaged, or of a kind that is not taken.") from error
         type_ = FileType(picture.mime_type, picture.extension, type_.image)
         return Prepared(type_, clean, picture, thumbnail if picture.placeholder else None)
 
-    def _kept(self, caller: Caller, name: str, received: Received, prepared: Prepared) -> str:
-        """Store the files, then write them down: what is seen is there."""
+    def _kept(self, caller: Caller, name: str, received: Received, prepared: Prepared, command: Command | None) -> str:
+        """Store the files, then write them down: what is seen is there. A repeated command's files go again."""
         upload = _upload(name, received, prepared, self._workshop.file(prepared.path.stat).st_size)
         keys = [(prepared.path, key_of(upload.kind, name, upload.extension))]
         if prepared.thumbnail is not None:
             keys.append((prepared.thumbnail, thumbnail_key_of(name)))
         try:
             for path, key in keys:
-                self._workshop.file(self._folder.put, path, key)
-            return self._in_transaction(lambda tx: _written(tx, caller.user_id, upload))
+                self._workshop.store(self._storage.put, path, key)
+            data = self._in_transaction(lambda tx: _written(tx, caller, upload, command))
         except ChatError as error:
             if not error.code.happened:  # else the row may be there, and the sweep finds out
-                for _, key in keys:
-                    self._workshop.file(self._folder.delete, key)
+                self._dropped(keys)
             raise
+        if command is not None and name not in data:
+            self._dropped(keys)
+        return data
+
+    def _dropped(self, keys: Iterable[tuple[Path, str]]) -> None:
+        for _, key in keys:
+            self._workshop.store(self._storage.delete, key)
 
     def _in_transaction(self, work: Callable[[Transaction], T]) -> T:
         return run_in_transaction(self._engine, self._teller, work)
@@ -133,9 +153,12 @@ class Intake:
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Turn what a disk says into an answer. Raises ChatError overloaded: nothing was kept."""
+    """Turn what a disk or a storage says into an answer. Raises ChatError overloaded: nothing was kept."""
     try:
         yield
+    except AwayError as error:
+        log.error("The storage of uploads: %s", error)
+        raise ChatError("overloaded", "Uploads cannot be stored at the moment.", retry_after=AWAY_SECONDS) from error
     except OSError as error:
         if error.errno in FULL:
             log.error("No room for uploads: %s", error.strerror)
@@ -154,10 +177,20 @@ def _upload(name: str, received: Received, prepared: Prepared, size: int) -> med
     return media.Upload(name, "image", type_.mime_type, type_.extension, size, file_name, *shape, state)
 
 
-def _written(tx: Transaction, owner_id: int, upload: media.Upload) -> str:
-    if upload.thumbnail == "pending":
-        tx.enqueue(THUMBNAIL_TASK, upload.name)
-    return media.keep(tx, owner_id, upload)
+def _command(scratch: Path, received: Received, key: str) -> Command:
+    with scratch.open("rb") as file:
+        digest = hashlib.file_digest(file, hashlib.blake2b).hexdigest()
+    return Command("upload", None, {"content": digest, "name": received.file_name}, key)
+
+
+def _written(tx: Transaction, caller: Caller, upload: media.Upload, command: Command | None) -> str:
+    def write() -> str:
+        if upload.thumbnail == "pending":
+            tx.enqueue(THUMBNAIL_TASK, upload.name)
+        return media.keep(tx, caller.user_id, upload)
+
+    data: str = write() if command is None else once(tx, caller, command, write)
+    return data
 
 
 def _created(path: Path) -> Any:

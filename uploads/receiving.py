@@ -11,7 +11,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from chat.errors import ChatError
 
-__all__ = ["FIELD", "OVERHEAD", "PIECE", "Received", "receive"]
+__all__ = ["FIELD", "OVERHEAD", "PIECE", "Received", "receive", "too_large"]
 
 FIELD = "media"
 PIECE = 65_536  # bytes read at a time
@@ -36,6 +36,11 @@ def receive(
     Raises ChatError: `invalid` for what is no such form or ends early, `too_large` beyond `most` bytes of the file.
     """
     return _Form(boundary, most, head_bytes, write).taken(read)
+
+
+def too_large(unit: str, most: int, message: str = "") -> ChatError:
+    """Return the refusal of what has more of a unit (bytes, pixels) than so many; its details say so."""
+    return ChatError("too_large", message, details={"unit": unit, "most": most})
 
 
 class _Decoder(MultipartDecoder):
@@ -63,7 +68,7 @@ class _Form:
         try:
             self._read(read)
         except RequestEntityTooLarge as error:
-            raise ChatError("too_large") from error
+            raise ChatError("too_large", "The form has too much besides its file.") from error
         except ValueError as error:  # of the decoder: not a whole form
             raise ChatError("invalid", f"The form does not hold together or ended early: {error}") from error
         if self._name is None:
@@ -78,7 +83,7 @@ class _Form:
             piece = read(PIECE)
             total += len(piece)
             if total > self._most + OVERHEAD:
-                raise ChatError("too_large")
+                raise too_large("bytes", self._most)
             self._decoder.receive_data(piece or None)
             event = self._decoder.next_event()
             while not isinstance(event, NeedData | Epilogue):
@@ -97,7 +102,7 @@ class _Form:
         elif isinstance(event, Data) and self._inside and event.data:
             self._size += len(event.data)
             if self._size > self._most:
-                raise ChatError("too_large")
+                raise too_large("bytes", self._most)
             if len(self._head) < self._head_bytes:
                 self._head += event.data[: self._head_bytes - len(self._head)]
             self._write(event.data)

@@ -17,11 +17,11 @@ from chat import media
 from chat.answers import MediaSchema
 from chat.errors import ChatError
 from chat.media_address import is_signed, signed_media
-from chat.rest import answer, caller, describe, in_transaction
+from chat.rest import answer, caller, describe, idempotency_key, in_transaction
 from chat.schemas import WireSchema
 from uploads.intake import Body, Intake, storing
-from uploads.serving import Served, respond
-from uploads.storage import folder_of, key_of, thumbnail_key_of
+from uploads.serving import Served, respond, sent_elsewhere, unchanged
+from uploads.storage import key_of, storage_of, thumbnail_key_of
 from uploads.workshop import Workshop
 
 __all__ = ["blueprint"]
@@ -42,27 +42,32 @@ class UploadSchema(WireSchema):
 
 
 class Service:
-    """What the routes of one application share; it touches neither disk nor database until it is used."""
+    """What the routes of one application share; it touches neither disk, storage nor database until it is used."""
 
     def __init__(self, config: Any, process: Any):
-        self.folder = folder_of(config)
+        self.storage = storage_of(config)
         self.workshop = Workshop()
         self._config, self._process = config, process
         self._intake: Intake | None = None
 
     def measure(self) -> None:
-        """Let the numbers of this process be shown at /metrics."""
+        """Let the numbers of this process be shown at /metrics, and whether the storage answers, as at /readyz."""
+        self._process.storage_is_there = self.is_there
         gauge = self._process.metrics.gauge
         gauge("uploads", "Uploads under way.", lambda: self._intake.allowance.under_way if self._intake else 0)
         gauge("images_waiting", "Images that are looked at, or wait for it.", lambda: self.workshop.waiting)
 
+    def is_there(self) -> bool:
+        """Tell whether the storage answers, where there is one."""
+        return self.storage is None or self.workshop.store(self.storage.is_there)
+
     @property
     def intake(self) -> Intake:
-        """The way in. Raises ChatError overloaded where there is no folder for uploads."""
-        if self.folder is None:
+        """The way in. Raises ChatError overloaded where there is no storage for uploads."""
+        if self.storage is None:
             raise ChatError("overloaded", "This server has no place for uploads (DATA_DIR).")
         if self._intake is None:
-            self._intake = Intake(self._config, self.folder, self.workshop, self._process.engine, self._process)
+            self._intake = Intake(self._config, self.storage, self.workshop, self._process.engine, self._process)
         return self._intake
 
 
@@ -76,11 +81,12 @@ def _prepare(state: BlueprintSetupState) -> None:
 @blueprint.post("/api/v1/uploads")
 @describe(
     "Upload a file, to be sent by a message of type image or file (`mediaId`). Its type is told from its content; an "
-    "image is turned upright and loses its metadata. Unsent, it is deleted after UPLOAD_UNUSED_HOURS.",
+    "image is turned upright and loses its metadata. Unsent, it is deleted after UPLOAD_UNUSED_HOURS. The same file "
+    "under the same Idempotency-Key is one upload.",
     request=UploadSchema,
     response=MediaSchema,
     status=201,
-    errors=("too_large", "unsupported_media", "rate_limited", "unavailable"),
+    errors=("too_large", "unsupported_media", "rate_limited", "unavailable", "idempotency_conflict"),
 )
 def upload() -> Response:
     """Take an upload in."""
@@ -89,7 +95,7 @@ def upload() -> Response:
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or len(boundary) > 200 or not boundary.isascii():
         raise ChatError("invalid", "The form has no boundary.")
-    data = _service().intake.take(caller(), Body(request.content_length, boundary, _read))
+    data = _service().intake.take(caller(), Body(request.content_length, boundary, _read), idempotency_key())
     return answer(signed_media(data).encode())
 
 
@@ -101,7 +107,11 @@ def _read(most: int) -> bytes:
 
 
 @blueprint.get("/uploads/images/<file_name>")
-@describe("An image. Signed (`?e=&s=`), or with a token of who may see it.", public=True, errors=GUARDED)
+@describe(
+    "An image. Signed (`?e=&s=`), or with a token of who may see it. A signed one may be a 302 to where it lies.",
+    public=True,
+    errors=GUARDED,
+)
 def image(file_name: str) -> Response:
     """Serve an image."""
     return _serve("image", FILE.fullmatch(file_name))
@@ -135,15 +145,18 @@ def _serve(kind: str, found: re.Match[str] | None, *, thumbnail: bool = False) -
         seconds if small == thumbnail else 0,  # a thumbnail still to come must not be kept as what it is not
         "" if kind == "image" else row.file_name,
     )
-    return _opened(key, served)
+    return unchanged(served) or _handed_out(key, served)
 
 
-def _opened(key: str, served: Served) -> Response:
+def _handed_out(key: str, served: Served) -> Response:
     service = _service()
-    if service.folder is None:
+    if service.storage is None:
         raise ChatError("not_found")
+    elsewhere = sent_elsewhere(service.storage, key, served)
+    if elsewhere is not None:
+        return elsewhere
     with storing():
-        opened = service.workshop.file(service.folder.open, key)
+        opened = service.workshop.store(service.storage.open, key)
     if opened is None:
         raise ChatError("not_found")
     return respond(opened, served, service.workshop)

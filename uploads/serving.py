@@ -1,4 +1,4 @@
-"""A stored file as an answer: a range of it or all, kept by caches, and never run as a page.
+"""A stored file as an answer: a range of it or all, kept by caches, and never run as a page; or where else it lies.
 
 The file is read piece by piece in the workshop's threads, so that a slow disk or a slow client delays nobody else.
 """
@@ -10,14 +10,20 @@ from flask import Response, request
 from werkzeug.datastructures import Range
 
 from uploads.names import disposition
-from uploads.storage import Opened
+from uploads.storage import Opened, Storage
 from uploads.workshop import Workshop
 
-__all__ = ["Served", "respond"]
+__all__ = ["Served", "respond", "sent_elsewhere", "unchanged"]
 
 PIECE = 262_144  # bytes read and sent at a time: a tenth of a millisecond of reading from the memory
 # `sandbox`: whatever a browser makes of it, it has no origin and runs nothing.
 POLICY = "sandbox; default-src 'none'"
+OPEN_TO_ALL = {
+    "X-Content-Type-Options": "nosniff",
+    # Pages of CORS_ORIGINS show it in an <img>, which sends no origin to look at; the signature is what counts.
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Served(NamedTuple):
@@ -32,18 +38,43 @@ class Served(NamedTuple):
     file_name: str
 
 
+def unchanged(served: Served) -> Response | None:
+    """Return the answer to whoever has the file already, None to everybody else."""
+    if not request.if_none_match.contains_weak(served.etag):
+        return None
+    return Response(status=304, headers=_headers(served))
+
+
+def sent_elsewhere(storage: Storage, key: str, served: Served) -> Response | None:
+    """Return the answer that sends a browser to the storage's own address of a file; None: hand it on yourself.
+
+    That is done for what caches may not keep: so a token that came with the request never goes along to another host,
+    as some clients let it. And for HEAD, for which such an address is not good. The storage cannot be told to answer
+    `nosniff`: whatever is no image of ours is only saved there, and no origin but the storage's own is touched by it.
+    """
+    if not served.seconds or request.method != "GET":
+        return None
+    saved = disposition(served.file_name) if served.file_name else "inline"
+    found = storage.address(key, {"Content-Type": served.mime_type, "Content-Disposition": saved}, served.seconds)
+    if found is None:
+        return None
+    headers = {
+        "Location": found[0],
+        "Cache-Control": f"private, max-age={found[1]}",
+        **OPEN_TO_ALL,
+    }
+    return Response(status=302, headers=headers)
+
+
 def respond(file: Opened, served: Served, workshop: Workshop) -> Response:
     """Return the answer to the request at hand; it closes the file once it was sent."""
     headers = _headers(served)
-    if request.if_none_match.contains_weak(served.etag):
-        workshop.file(file.close)
-        return Response(status=304, headers=headers)
     wanted = _range(served.etag)
     if wanted is None:
         return _body(file, workshop, (0, file.size), 200, headers)
     found = wanted.range_for_length(file.size)
     if found is None:
-        workshop.file(file.close)
+        workshop.store(file.close)
         headers["Content-Range"] = f"bytes */{file.size}"
         return Response(status=416, headers=headers)
     headers["Content-Range"] = f"bytes {found[0]}-{found[1] - 1}/{file.size}"
@@ -65,11 +96,8 @@ def _headers(served: Served) -> dict[str, str]:
         "ETag": f'"{served.etag}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": f"private, immutable, max-age={served.seconds}" if served.seconds else "private, no-cache",
-        "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": POLICY,
-        # Pages of CORS_ORIGINS show it in an <img>, which sends no origin to look at; the signature is what counts.
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Referrer-Policy": "no-referrer",
+        **OPEN_TO_ALL,
     }
     if served.file_name:
         headers["Content-Disposition"] = disposition(served.file_name)
@@ -94,11 +122,11 @@ class _Pieces:
     def __next__(self) -> bytes:
         if self._begin == self._end:
             raise StopIteration
-        piece = self._workshop.file(self._file.read, self._begin, min(PIECE, self._end - self._begin))
+        piece = self._workshop.store(self._file.read, self._begin, min(PIECE, self._end - self._begin))
         if not piece:
             raise StopIteration  # a file shorter than it was: the client knows by the length
         self._begin += len(piece)
         return piece
 
     def close(self) -> None:
-        self._workshop.file(self._file.close)
+        self._workshop.store(self._file.close)

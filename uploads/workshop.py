@@ -1,4 +1,4 @@
-"""Work that blocks, done in threads beside the event loop: looking at images, and reading and writing files.
+"""Work that blocks, done in threads beside the event loop: images, files of this machine, and the storage.
 
 Images get two threads of their own, which run behind everything else of this machine: whoever uploads can wait, and
 whoever chats cannot.
@@ -19,6 +19,7 @@ T = TypeVar("T")
 AT_ONCE = 2  # images at a time: each takes a core, and 4 bytes a pixel
 WAITING = 64  # images of a process that may wait, some ten seconds' work; who would wait longer is told so at once
 FILE_THREADS = 4  # reads and writes at a time: a disk does no more at once
+STORE_THREADS = 8  # calls of the storage at a time: one elsewhere answers in milliseconds, or not for seconds
 NICE = 10  # by which the threads for images are nicer than the rest of the process
 LAST = 19  # the nicest there is
 
@@ -29,6 +30,7 @@ class Workshop:
     def __init__(self) -> None:
         self._image_threads: ThreadPool | None = None
         self._file_threads: ThreadPool | None = None
+        self._store_threads: ThreadPool | None = None
         self.waiting = 0
 
     def image(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -48,6 +50,12 @@ class Workshop:
         if self._file_threads is None:
             self._file_threads = ThreadPool(FILE_THREADS)
         return _done(self._file_threads, work, *arguments)
+
+    def store(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what a call of the storage returns. Raises what it raises. No file of this machine waits behind it."""
+        if self._store_threads is None:
+            self._store_threads = ThreadPool(STORE_THREADS)
+        return _done(self._store_threads, work, *arguments)
 
 
 def _done(pool: ThreadPool, work: Callable[..., T], *arguments: Any) -> T:

@@ -2,11 +2,12 @@ from redis import Redis
 from sqlalchemy import create_engine
 
 from chat import health
-from chat.health import database_is_there, parts, redis_is_there, room_is_there, tasks_are_done
+from chat.health import database_is_there, parts, redis_is_there, room_is_there, storage_is_there, tasks_are_done
 
 
 class Node:
-    def __init__(self, engine, redis_url, data_dir=""):
+    def __init__(self, engine, redis_url, data_dir="", storage=True):
+        self.storage_is_there = lambda: storage
         self.engine, self.config = engine, {"REDIS_PREFIX": "test health:", "DATA_DIR": str(data_dir)}
         self.redis = Redis.from_url(redis_url, socket_timeout=1)
 
@@ -37,3 +38,9 @@ def test_room_is_looked_for_where_uploads_are_kept(engine, redis_url, tmp_path, 
     node = Node(engine, redis_url, tmp_path)
     assert not room_is_there(node)
     assert parts(node) == {"database": True, "redis": True, "tasks": False, "storage": False}
+
+
+def test_a_storage_elsewhere_has_to_answer_too(engine, redis_url, tmp_path):
+    assert storage_is_there(Node(engine, redis_url, tmp_path))
+    assert not storage_is_there(Node(engine, redis_url, tmp_path, storage=False))
+    assert not storage_is_there(Node(engine, redis_url, tmp_path / "nowhere"))

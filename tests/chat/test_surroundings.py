@@ -36,10 +36,10 @@ def told(surroundings: Surroundings) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(chat_\S+) (\S+)$", text_of, re.MULTILINE)}
 
 
-def of(engine: Engine, server: embedded_redis.Redis, **config: Any) -> Surroundings:
+def of(engine: Engine, server: embedded_redis.Redis, *, storage: bool = True, **config: Any) -> Surroundings:
     redis = Redis.from_url(server.url, socket_timeout=0.5)
     given = {"REDIS_PREFIX": PREFIX, "REDIS_URL": server.url, "CELERY_BROKER_URL": "", "DATA_DIR": "", **config}
-    return Surroundings(engine, redis, given)
+    return Surroundings(engine, redis, given, lambda: storage)
 
 
 def test_everything_that_is_there_tells_its_numbers(
@@ -50,7 +50,9 @@ def test_everything_that_is_there_tells_its_numbers(
         held.execute(text("SELECT 1"))
         found = told(surroundings)
     parts = {name for name, value in found.items() if name.startswith("chat_part_up") and value == 1}
-    assert parts == {f'chat_part_up{{part="{part}"}}' for part in ("database", "redis", "tasks", "broker", "disk")}
+    assert parts == {
+        f'chat_part_up{{part="{part}"}}' for part in ("database", "redis", "tasks", "broker", "disk", "storage")
+    }
     assert found["chat_database_connections"] >= 1
     assert found["chat_database_max_connections"] >= found["chat_database_connections"]
     assert found["chat_database_size_bytes"] > 1_000_000
@@ -116,3 +118,8 @@ def test_a_redis_that_hangs_is_told_as_not_there_and_takes_no_other_number_along
     assert found['chat_part_up{part="redis"}'] == found['chat_part_up{part="tasks"}'] == 0
     assert found['chat_part_up{part="database"}'] == 1
     assert "chat_redis_clients" not in found
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_storage_elsewhere_is_told_as_there_or_not(engine: Engine, server: embedded_redis.Redis, there: bool) -> None:
+    assert told(of(engine, server, storage=there))['chat_part_up{part="storage"}'] == there

@@ -67,7 +67,7 @@ def process(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget() -> None:
-    for made in (stores.settings, stores.engine, stores.redis, stores.publisher):
+    for made in (stores.settings, stores.engine, stores.redis, stores.publisher, stores.storage):
         made.cache_clear()
 
 

@@ -12,15 +12,17 @@ from sqlalchemy import Engine, text
 
 from chat.frames import Caller
 from tasks import orphans, stores
+from tests.bucket import Bucket
 from tests.chat.conftest import engine, world
 from tests.chat.test_media import kept
 from tests.chat.world import World
 from tests.clients.person import PATIENCE
 from tests.deployment import wait_for
-from uploads.storage import SHARDS, Folder, key_of, thumbnail_key_of
+from uploads.storage import SHARDS, Storage, key_of, thumbnail_key_of
+from uploads.storage.folder import Folder
 
 __all__ = ["engine", "world"]
-MADE = (stores.settings, stores.engine, stores.redis, stores.publisher)
+MADE = (stores.settings, stores.engine, stores.redis, stores.publisher, stores.storage)
 DAY = 86_400
 
 
@@ -58,7 +60,7 @@ def upload(world: World, folder: Folder, owner: Caller, hours: float = 0) -> str
 
 
 def put(folder: Folder, key: str, age: float) -> None:
-    source = folder.incoming / "made"
+    source = folder.incoming.path / "made"
     source.write_bytes(b"x")
     os.utime(source, (time.time() - age, time.time() - age))
     folder.put(source, key)
@@ -149,9 +151,58 @@ def test_files_that_no_upload_knows_go_once_they_are_old(world: World, folder: F
     assert names(folder) == files_of(known) | {f"{young}.bin"}
 
 
-def test_it_comes_round_to_every_folder(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def in_bucket(folder: Folder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """The storage of a worker's process whose files are in a bucket, and old as soon as they are there."""
+    prefix = folder.root.parent.name
+    environ = {"STORAGE_URL": bucket.url.replace("?", f"/{prefix}?"), "UPLOAD_UNUSED_HOURS": "0"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    stores.settings.cache_clear()
+    found = stores.storage()
+    assert found is not None
+    return found
+
+
+def test_a_file_that_was_put_into_a_bucket_and_never_written_down_goes(
+    world: World, in_bucket: Storage, ann: Caller, bucket: Bucket, folder: Folder
+) -> None:
+    known, lost = kept(world, ann), secrets.token_hex(16)
+    keys = [key_of("image", known, ".jpg"), thumbnail_key_of(known), key_of("image", lost, ".jpg")]
+    for key in keys:
+        source = in_bucket.incoming.path / "made"
+        source.write_bytes(b"x")
+        in_bucket.put(source, key)
+    left = {f"{folder.root.parent.name}/{key}" for key in keys[:2]}
+
+    def here() -> set[str]:
+        return {key for key in bucket.stored() if key.startswith(folder.root.parent.name)}
+
+    def swept() -> bool:
+        orphans.files([known[:2], lost[:2]])
+        return here() == left
+
+    wait_for(swept, PATIENCE, "a file to be older than its second")
+    world.sql("UPDATE media SET created_at = now() - interval '1 second' WHERE owner_id = :id", id=ann.user_id)
+    orphans.unused()
+    assert (here(), rows(world, ann)) == (set(), set())
+
+
+def test_a_run_ends_in_time_and_any_shard_may_be_first(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = secrets.token_hex(16)
+    put(folder, key_of("file", lost, ".bin"), 25 * 3_600)
+    monkeypatch.setattr(orphans, "RUN_SECONDS", -1)
+    orphans.files(SHARDS)
+    assert names(folder) == {f"{lost}.bin"}
     seen: list[str] = []
-    monkeypatch.setattr(orphans, "_sweep", lambda _, shard: seen.append(shard))
+    monkeypatch.setattr(orphans, "_sweep", lambda _, shard, __: seen.append(shard))
+    orphans.files(SHARDS)
+    assert sorted(seen) == SHARDS != seen
+
+
+def test_it_comes_round_to_every_shard(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(orphans, "_sweep", lambda _, shard, __: seen.append(shard))
     for turn in range(len(SHARDS) // orphans.AT_A_TIME):
         monkeypatch.setattr(orphans.time, "time", lambda turn=turn: 1_800_000_000 + turn * orphans.EVERY)
         orphans.files()
@@ -160,7 +211,7 @@ def test_it_comes_round_to_every_folder(folder: Folder, monkeypatch: pytest.Monk
 
 def test_what_a_killed_process_left_unfinished_goes(folder: Folder) -> None:
     for name, age in (("old", 2 * 3_600), ("new", 0)):
-        path = folder.incoming / name
+        path = folder.incoming.path / name
         path.write_bytes(b"x")
         os.utime(path, (time.time() - age, time.time() - age))
     orphans.files(["00"])

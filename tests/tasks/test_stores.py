@@ -1,5 +1,7 @@
 """What a process of the pool holds."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -7,6 +9,7 @@ from sqlalchemy import text
 from chat.frames import USER, Event
 from tasks import stores
 from tests.tasks.conftest import Site
+from uploads.storage.s3 import S3
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -32,3 +35,10 @@ def test_a_database_that_was_restarted_is_found_again_without_a_failure(site: Si
 
 def test_it_tells_clients_of_events() -> None:
     assert stores.publisher().tell([Event.of("hint", {}, USER, 1, logged=False)])
+
+
+def test_it_keeps_one_client_of_the_storage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("STORAGE_URL", "s3://key:secret@127.0.0.1:1/bucket")
+    assert stores.storage() is stores.storage()
+    assert isinstance(stores.storage(), S3)

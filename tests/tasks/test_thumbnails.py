@@ -6,28 +6,37 @@ from typing import Any
 
 import pytest
 
+from tasks import stores, thumbnails
+from tests.bucket import Bucket
+from tests.chat.conftest import engine, world
+from tests.chat.test_media import kept
+from tests.chat.world import World
 from tests.clients.native import Client
 from tests.clients.person import PATIENCE, Person
-from tests.deployment import Deployment, Web, wait_for
+from tests.deployment import Deployment, Web, free_port, wait_for
 from tests.tasks.crew import Crew
 from tests.uploads.hand import download, upload
 from tests.uploads.pictures import encoded, opened
+from uploads.storage import key_of, thumbnail_key_of
+
+__all__ = ["engine", "world"]
 
 LARGE = encoded("JPEG", 800, 600)
+HUGE = encoded("JPEG", 4_800, 3_400)  # more than THUMBNAIL_PIXELS as they are by default
 
 
 class Studio:
     """A server that leaves every thumbnail to the workers, and the workers."""
 
-    def __init__(self, web: Web, deployment: Deployment, folder: Path):
+    def __init__(self, web: Web, deployment: Deployment, folder: Path, **settings: str):
         self.web = web
         self.deployment = deployment
-        self.crew = Crew(folder, deployment.environ)
+        self.crew = Crew(folder, deployment.environ | settings)
         self.ann, self.bob = Person(web.url), Person(web.url)
 
-    def sent(self) -> dict[str, Any]:
+    def sent(self, image: bytes = LARGE) -> dict[str, Any]:
         """Upload and send a large image; return the message."""
-        media = upload(self.ann, LARGE)
+        media = upload(self.ann, image)
         assert "thumbnailUrl" not in media
         return self.ann.ask("message.send", toUser=self.bob.id, type="image", mediaId=media["id"])  # type: ignore[no-any-return]
 
@@ -47,6 +56,29 @@ class Studio:
     def forget_tasks(self) -> None:
         """Lose the broker's memory."""
         self.crew.sender.control.purge()
+
+
+@pytest.fixture
+def process(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, tmp_path: Path
+) -> Iterator[Callable[[str], None]]:
+    """Makes this process one of a worker, with its files in a bucket."""
+    made = (stores.settings, stores.engine, stores.redis, stores.publisher, stores.storage)
+
+    def forget() -> None:
+        if stores.engine.cache_info().currsize:
+            stores.engine().dispose()
+        for each in made:
+            each.cache_clear()
+
+    def be(storage_url: str) -> None:
+        forget()
+        environ = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "JWT_SECRET": "s" * 32}
+        for name, value in (environ | {"DATA_DIR": str(tmp_path), "STORAGE_URL": storage_url}).items():
+            monkeypatch.setenv(name, value)
+
+    yield be
+    forget()
 
 
 @pytest.fixture
@@ -110,3 +142,44 @@ def test_an_image_whose_file_is_gone_is_owed_no_more(studio: Studio) -> None:
     studio.crew.send("tasks.thumbnails.make", message["media"]["id"])
     wait_for(lambda: "has no file" in studio.crew.log(), PATIENCE, "a word in the log")
     assert studio.media_of(message) == message["media"]
+
+
+def test_a_worker_makes_thumbnails_of_images_in_a_bucket(
+    servers: Callable[..., Web], deployment: Deployment, bucket: Bucket, tmp_path: Path
+) -> None:
+    web = servers(STORAGE_URL=bucket.url, STORAGE_PUBLIC_URL="")
+    studio = Studio(web, deployment, tmp_path, STORAGE_URL=bucket.url)
+    try:
+        message = studio.sent(HUGE)
+        studio.crew.worker()
+        wait_for(lambda: "thumbnailUrl" in studio.media_of(message), PATIENCE, "a thumbnail")
+        small = download(studio.bob, studio.media_of(message)["thumbnailUrl"])
+        assert opened(small.content).size == (480, 340)
+        assert small.url.startswith(bucket.endpoint)
+    finally:
+        studio.crew.end()
+
+
+def test_an_image_whose_storage_is_away_is_owed_its_thumbnail_until_it_is_back(
+    process: Callable[..., None], world: World, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = kept(world, world.person(), thumbnail="pending", placeholder="")
+    world.sql("UPDATE media SET thumbnail = 'ready' WHERE name <> :name", name=name)
+    world.sql("UPDATE media SET created_at = now() - interval '1 hour' WHERE name = :name", name=name)
+
+    def state() -> str:
+        return world.rows("SELECT thumbnail FROM media WHERE name = :name", name=name)[0].thumbnail
+
+    process(bucket.url.replace(str(bucket.port), str(free_port())))
+    thumbnails.make_up_for()
+    assert (state(), f"The thumbnail of {name} is still owed" in caplog.text) == ("pending", True)
+    process(bucket.url)
+    storage = stores.storage()
+    assert storage is not None
+    source = storage.incoming.path / "made"
+    source.write_bytes(LARGE)
+    storage.put(source, key_of("image", name, ".jpg"))
+    thumbnails.make_up_for()
+    assert state() == "ready"
+    assert thumbnail_key_of(name) in bucket.stored()
+    assert list(storage.incoming.path.iterdir()) == []

@@ -1,6 +1,8 @@
 """The way of an upload from a request's body to a row and its files."""
 
 import errno
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from chat.frames import Caller
 from tests.chat.world import World
 from tests.uploads.pictures import encoded
 from uploads.intake import Body, Intake, storing
-from uploads.storage import Folder
+from uploads.storage import AwayError
+from uploads.storage.folder import Folder
 from uploads.workshop import Workshop
 
 MOST = 10_485_760
@@ -38,13 +41,13 @@ class Door:
         self.intake = Intake(self.teller.config, self.folder, Workshop(), world.engine, self.teller)
         self.user: Caller = world.person()
 
-    def hand_in(self, data: bytes, name: str = "a.jpg", length: int | None = None) -> dict[str, Any]:
+    def hand_in(self, data: bytes, name: str = "a.jpg", length: int | None = None, key: str = "") -> dict[str, Any]:
         body = (
             f'--b\r\nContent-Disposition: form-data; name="media"; filename="{name}"\r\n\r\n'.encode() + data
         ) + b"\r\n--b--\r\n"
         pieces = iter([body[place : place + 65_536] for place in range(0, len(body), 65_536)])
         wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""))
-        return orjson.loads(self.intake.take(self.user, wanted))
+        return orjson.loads(self.intake.take(self.user, wanted, key))
 
     def files(self) -> list[str]:
         return sorted(str(path.relative_to(self.folder.root)) for path in self.folder.root.rglob("*") if path.is_file())
@@ -121,14 +124,15 @@ def test_a_length_beyond_the_bound_is_refused_before_anything_is_read(door: Door
     def read(_: int) -> bytes:
         raise AssertionError("read")
 
-    assert refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read))).code.name == "too_large"
+    error = refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read)))
+    assert (error.code.name, error.details) == ("too_large", {"unit": "bytes", "most": MOST})
 
 
 def test_a_length_that_is_not_told_does_not_help(world: World, tmp_path: Path) -> None:
     door = Door(world, tmp_path, UPLOAD_BYTES=10_000)
     pieces = iter([b'--b\r\nContent-Disposition: form-data; name="media"; filename="a"\r\n\r\n', *[b"x" * 1_000] * 100])
     error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces))))
-    assert error.code.name == "too_large"
+    assert (error.code.name, error.details) == ("too_large", {"unit": "bytes", "most": 10_000})
     assert len(list(pieces)) > 80
     assert door.files() == []
 
@@ -184,3 +188,49 @@ def test_what_the_disk_says_becomes_an_answer() -> None:
         raise PermissionError
     with pytest.raises(KeyError), storing():
         raise KeyError
+
+
+def test_what_a_storage_elsewhere_says_becomes_an_answer_and_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ChatError, match="overloaded") as refused, storing():
+        raise AwayError("S3 refuses put_object: AccessDenied")
+    assert refused.value.retry_after == 10
+    assert [record.exc_info for record in caplog.records] == [None]
+    assert "AccessDenied" in caplog.text
+
+
+def test_too_many_pixels_are_told_as_pixels(world: World, tmp_path: Path) -> None:
+    error = refusal(lambda: Door(world, tmp_path, IMAGE_PIXELS=1_000).hand_in(encoded("PNG", 64, 48)))
+    assert error.details == {"unit": "pixels", "most": 1_000}
+
+
+def test_a_repeated_upload_under_its_key_is_the_first_one_and_leaves_no_second_file(door: Door) -> None:
+    first = door.hand_in(encoded(), key="one")
+    files = door.files()
+    assert door.hand_in(encoded(), key="one") == first
+    assert (door.files(), len(door.rows())) == (files, 1)
+    assert door.hand_in(encoded(), key="two")["id"] != first["id"]
+    assert door.hand_in(encoded())["id"] != first["id"]
+    assert len(door.rows()) == 3
+
+
+@pytest.mark.parametrize(("data", "name"), [(b"other", "a.txt"), (b"hello", "b.txt")])
+def test_another_file_under_the_same_key_is_refused_and_leaves_nothing(door: Door, data: bytes, name: str) -> None:
+    door.hand_in(b"hello", "a.txt", key="one")
+    files = door.files()
+    assert refusal(lambda: door.hand_in(data, name, key="one")).code.name == "idempotency_conflict"
+    assert (door.files(), len(door.rows())) == (files, 1)
+
+
+def test_a_repeated_large_image_has_its_thumbnail_enqueued_once(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, THUMBNAIL_PIXELS=1_000)
+    names = {door.hand_in(encoded("PNG", 64, 48), key="one")["id"] for _ in range(2)}
+    assert door.teller.tasks == [("tasks.thumbnails.make", (name,)) for name in names]
+
+
+def test_what_a_killed_process_of_this_host_left_goes_with_the_next_upload(door: Door) -> None:
+    left, young = (door.folder.incoming.path / name for name in ("left", "young"))
+    for path, age in ((left, 2 * 3_600), (young, 60)):
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - age, time.time() - age))
+    door.hand_in(b"hello")
+    assert (left.exists(), young.exists()) == (False, True)

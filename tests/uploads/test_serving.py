@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from uploads.serving import PIECE, Served, respond
+from uploads.serving import PIECE, Served, respond, sent_elsewhere, unchanged
 from uploads.workshop import Workshop
 
 CONTENT = bytes(range(256)) * 2_048  # two pieces
+SERVED = Served("image/png", "tag", 1_000, "")
 
 
 class Stored:
@@ -67,11 +68,17 @@ def test_a_head_has_no_body_and_the_file_is_closed() -> None:
 
 @pytest.mark.parametrize("tags", ['"tag"', 'W/"tag"', '"other", "tag"', "*"])
 def test_what_a_cache_has_is_not_sent_again(tags: str) -> None:
-    answer, stored = asked(If_None_Match=tags)
+    with Flask(__name__).test_request_context(headers={"If-None-Match": tags}):
+        answer = unchanged(SERVED)
+    assert answer is not None
     assert (answer.status_code, answer.data) == (304, b"")
     assert answer.headers["ETag"] == '"tag"'
-    assert stored.closed == 1
-    assert asked(If_None_Match='"other"')[0].status_code == 200
+
+
+def test_what_a_cache_does_not_have_is_sent() -> None:
+    for headers in ({}, {"If-None-Match": '"other"'}):
+        with Flask(__name__).test_request_context(headers=headers):
+            assert unchanged(SERVED) is None
 
 
 @pytest.mark.parametrize(
@@ -109,3 +116,38 @@ def test_several_parts_and_nonsense_are_answered_by_all(wanted: str) -> None:
 def test_a_part_of_what_has_changed_since_is_all_of_it() -> None:
     assert asked(Range="bytes=0-1", If_Range='"tag"')[0].status_code == 206
     assert asked(Range="bytes=0-1", If_Range='"other"')[0].status_code == 200
+
+
+class Elsewhere:
+    """A storage with addresses of its own; says for what it was asked."""
+
+    def __init__(self, found: tuple[str, int] | None):
+        self.found, self.asked = found, []
+
+    def address(self, *asked: Any) -> tuple[str, int] | None:
+        self.asked.append(asked)
+        return self.found
+
+
+def sent(found: tuple[str, int] | None, served: Served = SERVED, method: str = "GET") -> tuple[Any, list[Any]]:
+    storage: Any = Elsewhere(found)
+    with Flask(__name__).test_request_context(method=method):
+        return sent_elsewhere(storage, "images/a.png", served), storage.asked
+
+
+def test_a_browser_is_sent_to_where_the_file_lies_and_may_keep_that() -> None:
+    answer, asked_for = sent(("https://s3.example/a?x", 940))
+    assert (answer.status_code, answer.headers["Location"]) == (302, "https://s3.example/a?x")
+    assert answer.headers["Cache-Control"] == "private, max-age=940"
+    assert asked_for == [("images/a.png", {"Content-Type": "image/png", "Content-Disposition": "inline"}, 1_000)]
+
+
+def test_what_is_no_image_is_only_to_be_saved_there_too() -> None:
+    ((_, headers, _),) = sent(("https://s3.example/a", 1), SERVED._replace(file_name="a.html"))[1]
+    assert headers["Content-Disposition"].startswith('attachment; filename="a.html"')
+
+
+def test_nobody_is_sent_away_with_a_token_for_a_look_at_the_head_or_where_there_is_nothing() -> None:
+    assert sent(("https://s3.example/a", 1), SERVED._replace(seconds=0)) == (None, [])
+    assert sent(("https://s3.example/a", 1), method="HEAD") == (None, [])
+    assert sent(None)[0] is None

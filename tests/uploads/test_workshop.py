@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from chat.errors import ChatError
-from uploads.workshop import AT_ONCE, LAST, NICE, WAITING, Workshop
+from uploads.workshop import AT_ONCE, LAST, NICE, STORE_THREADS, WAITING, Workshop
 
 
 def test_the_loop_goes_on_while_a_thread_works() -> None:
@@ -23,7 +23,7 @@ def test_what_the_work_says_is_handed_on(capfd: pytest.CaptureFixture[str]) -> N
     workshop = Workshop()
     assert workshop.file(divmod, 7, 2) == (3, 1)
     assert workshop.image(divmod, 7, 2) == (3, 1)
-    for place in (workshop.file, workshop.image):
+    for place in (workshop.file, workshop.image, workshop.store):
         with pytest.raises(ZeroDivisionError):
             place(divmod, 7, 0)
     assert capfd.readouterr().err == ""
@@ -65,3 +65,16 @@ def test_who_would_wait_too_long_is_told_so() -> None:
     go.set()
     gevent.joinall(waiting, raise_error=True)
     assert workshop.image(len, "") == 0
+
+
+def test_a_storage_that_hangs_keeps_no_file_of_this_machine_waiting() -> None:
+    workshop, go = Workshop(), threading.Event()
+    hanging = [gevent.spawn(workshop.store, go.wait) for _ in range(2 * STORE_THREADS)]
+    gevent.sleep(0)
+    other = gevent.spawn(workshop.file, len, "")
+    other.join(timeout=10)
+    served = other.value
+    go.set()
+    gevent.joinall(hanging, raise_error=True)
+    assert served == 0
+    assert workshop.store(divmod, 7, 2) == (3, 1)
