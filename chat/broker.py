@@ -20,7 +20,7 @@ from chat.frames import FORMAT, Event
 from chat.publishing import own_channel
 from chat.redis_line import RedisLine
 
-__all__ = ["LOOK", "Batch", "Broker"]
+__all__ = ["DEAD_AFTER", "LOOK", "Batch", "Broker"]
 
 logger = logging.getLogger(__name__)
 LOOK = 1.0  # seconds after which a line that was silent gives up hearing: time for a look at the clock

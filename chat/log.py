@@ -6,7 +6,7 @@ and the tail carries them. `epoch` names one life of Redis's data; None means do
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,10 @@ class Log:
     def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
         self._redis = redis
         self._prefix = config["REDIS_PREFIX"]
-        line = RedisLine(redis, ANSWER_SECONDS)
-        self._publishing = Publishing(redis, line.ask, config, process_id)
+        self._line = RedisLine(redis, ANSWER_SECONDS)
+        self._stale = False  # the line may lead to a Redis that is no more
+        self._publishing = Publishing(redis, self._line.ask, config, process_id)
+        self.unsaid: Callable[[list[Event]], None] = lambda _: None  # given what no log keeps and nobody was told
         self._read = redis.register_script((HERE / "log_read.lua").read_text())
         self._queue: list[Event] = []
         self._wake = Signal()
@@ -80,7 +82,7 @@ class Log:
         self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=not self._lost)
         mark, n = self._kept("event:epoch", "event:n")
         run_id = self._redis.info("server")["run_id"]
-        self._lost = False
+        self._lost, self._stale = False, True
         self.epoch = f"{(mark or b'').decode()}-{run_id[:8]}"
         return int(n or 0)
 
@@ -96,6 +98,7 @@ class Log:
 
     def _lose(self, events: list[Event]) -> None:
         self._lost = self._lost or any(event.logged for event in events)
+        self.unsaid([event for event in events if not event.logged])
 
     def read(self, names: Mapping[str, int], after: int, most: int) -> LogRead:
         """Read logs after number `after`, at most `most` events (one more means: too many).
@@ -142,6 +145,9 @@ class Log:
                 self._send(events)
 
     def _send(self, events: list[Event]) -> None:
+        if self._stale:
+            self._stale = False
+            self._line.close()
         self._batch += 1
         self.awaited[self._batch] = events
         try:

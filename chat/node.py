@@ -90,20 +90,15 @@ class Node:
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
-        self.dispatch = Dispatch(
-            self.hub,
-            self.writer,
-            self.sending,
-            self.run,
-            self._flood,
-            partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"]),
-            self.sessions.end,
-        )
+        bucket = partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"])
+        self.dispatch = Dispatch(self.hub, self.writer, self.sending, self.run, self._flood, bucket, self.sessions.end)
         pings, idle = config["PING_SECONDS"], config["IDLE_HOURS"]
         self.pulse = Pulse(self.hub, pings, idle, self.sessions.end, self.presence.alive, self.cursor_event)
         self.bus = Bus(
-            self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended, self.sessions.posted
-        )
+            self.redis, config, self.process_id, self.log, self.hub, self.tail,
+            self._logins_ended, self.sessions.posted, self.presence.heard_again,
+        )  # fmt: skip
+        self.log.unsaid, self.presence.deliver = self.presence.unsaid, self.bus.deliver
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
         self.sessions_opened = 0

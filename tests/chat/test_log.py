@@ -271,6 +271,27 @@ def test_what_is_not_logged_may_be_lost_without_doubt(press: Press) -> None:
     assert press.log.epoch == before
 
 
+def test_what_no_log_keeps_is_handed_back_when_nobody_was_told(press: Press) -> None:
+    unsaid: list[str] = []
+    press.log.unsaid = lambda events: unsaid.extend(event.name for event in events)
+    typing = Event("typing", b"{}", CONVERSATION, 7, logged=False)
+    press.log.awaited[1] = [typing, message(1)]
+    press.log.doubt()
+    assert unsaid == ["typing"]
+    press.log.add([typing])
+    assert unsaid == ["typing"] * 2
+
+
+def test_after_a_new_subscription_nothing_is_said_into_the_connection_of_before(press: Press) -> None:
+    press.publish(message(1))
+    for client in press.redis.client_list():
+        if client["cmd"] in ("evalsha", "eval"):
+            press.redis.client_kill_filter(_id=client["id"])
+    press.log.connect()
+    press.publish(message(2))
+    assert press.log.epoch is not None
+
+
 def test_what_was_published_and_not_heard_back_counts_as_lost(press: Press) -> None:
     before = press.log.epoch
     press.log.awaited[1] = [message(1)]
