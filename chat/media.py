@@ -125,4 +125,8 @@ VISIBLE = f"""
     JOIN memberships m ON m.conversation_id = u.conversation_id AND m.user_id = :user
     WHERE u.media_id = f.id AND m.left_seq IS NULL AND u.seq > m.visible_from))
 """
-UNUSED = "SELECT coalesce(sum(size), 0) FROM media WHERE owner_id = :owner AND NOT used"
+# `used` comes some minutes after an upload's first use (tasks/orphans.py): it says which rows need not be looked at.
+UNUSED = """
+SELECT coalesce(sum(f.size), 0) FROM media f
+WHERE f.owner_id = :owner AND NOT f.used AND NOT EXISTS (SELECT FROM media_uses u WHERE u.media_id = f.id)
+"""

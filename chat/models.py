@@ -244,7 +244,8 @@ class Media(Base):
     """An upload. `name`: its id on the wire and the name of its files, not to be guessed; `extension` with its dot.
 
     `data` is the encoded JSON of a message's `media`, its addresses unsigned. `thumbnail`: none, pending, ready.
-    `used`: some entry uses it; what stays unused is deleted. `file_name` is the user's own, for show and download only.
+    `used`: some entry uses it, noted after a while; what stays unused is deleted. `file_name` is the user's own, for
+    show and download only.
     """
 
     __tablename__ = "media"

@@ -32,9 +32,11 @@ BEGIN
     END IF;
 
     IF attached IS NOT NULL THEN
-        -- Held until the commit, so that the sweep of unused uploads deletes none of them meanwhile.
+        -- Held until the commit, so that the sweep of unused uploads deletes none of them meanwhile. This lock conflicts with
+        -- the sweep's alone, and is not waited for: what the sweep holds is as good as gone. Nothing is written to these rows
+        -- (the sweep notes which are used): whoever finishes a thumbnail has them locked, and would hold up the whole batch.
         SELECT array_agg(k.id) INTO kept FROM (
-            SELECT id FROM media WHERE id = ANY (attached) ORDER BY id FOR KEY SHARE) k;
+            SELECT id FROM media WHERE id = ANY (attached) FOR KEY SHARE SKIP LOCKED) k;
     END IF;
 
     IF waiting THEN
@@ -120,13 +122,10 @@ BEGIN
     INTO answer FROM numbered;
 
     IF attached IS NOT NULL THEN
-        WITH use AS (
-            INSERT INTO media_uses (media_id, conversation_id, seq)
-            SELECT i.m, (a.row->>2)::bigint, (a.row->>3)::bigint
-            FROM json_array_elements(answer::json) AS a(row) JOIN json_to_recordset(batch) AS i(o int, m bigint)
-            ON i.o = (a.row->>0)::int WHERE (a.row->>1)::int = 0 AND i.m IS NOT NULL
-            RETURNING media_id)
-        UPDATE media SET used = true WHERE id IN (SELECT media_id FROM use) AND NOT used;
+        INSERT INTO media_uses (media_id, conversation_id, seq)
+        SELECT i.m, (a.row->>2)::bigint, (a.row->>3)::bigint
+        FROM json_array_elements(answer::json) AS a(row) JOIN json_to_recordset(batch) AS i(o int, m bigint)
+        ON i.o = (a.row->>0)::int WHERE (a.row->>1)::int = 0 AND i.m IS NOT NULL;
     END IF;
     RETURN answer;
 END $$;

@@ -10,6 +10,7 @@ import pytest
 from gevent.event import Event as Signal
 from sqlalchemy import Engine, text
 
+from chat import media
 from chat import writer as writer_module
 from chat.errors import ChatError
 from chat.frames import Caller, Event
@@ -495,7 +496,24 @@ def test_a_message_uses_its_upload_in_the_commit_that_stores_it(desk: Desk, worl
     uses = world.rows("SELECT media_id, seq FROM media_uses WHERE conversation_id = :id ORDER BY seq", id=place[0])
     first = sent[0]["seq"]
     assert uses == [(numbers[0], first), (numbers[1], first + 2), (numbers[0], first + 3)]
-    assert world.rows("SELECT bool_and(used) FROM media WHERE id = ANY (:ids)", ids=numbers) == [(True,)]
+    assert world.do(media.unused, ann.user_id) == 0
+
+
+@pytest.mark.parametrize(("lock", "verdict"), [("NO KEY UPDATE", "pictured"), ("UPDATE", "unknown_media")])
+def test_whoever_holds_the_row_of_an_upload_holds_up_no_batch(
+    desk: Desk, world: World, engine: Engine, lock: str, verdict: str
+) -> None:
+    ann = world.person()
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, ann))[0].id
+    places = [group(world.group(ann)) for _ in range(2)]
+    with engine.connect() as holder:  # as one that finishes a thumbnail does, and as the sweep of unused uploads does
+        holder.execute(text(f"SELECT FROM media WHERE id = :id FOR {lock}"), {"id": number})
+        pictured, other = desk.send(
+            desk.message(ann, places[0], "pictured", media=number), desk.message(ann, places[1], "other")
+        )
+    assert desk.calls == 1
+    assert other["content"] == "other"
+    assert (pictured if verdict == "unknown_media" else pictured["content"]) == verdict
 
 
 def test_an_upload_that_was_deleted_meanwhile_refuses_its_message_alone(desk: Desk, world: World) -> None:
@@ -511,7 +529,7 @@ def test_an_upload_of_a_message_that_is_refused_stays_unused(desk: Desk, world: 
     ann, eve = world.people("Ann", "Eve")
     number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, eve))[0].id
     assert desk.send(desk.message(eve, group(world.group(ann)), media=number)) == ["not_a_member"]
-    assert world.rows("SELECT used FROM media WHERE id = :id", id=number) == [(False,)]
+    assert world.rows("SELECT count(*) FROM media_uses WHERE media_id = :id", id=number) == [(0,)]
 
 
 def test_who_waits_for_the_answer_to_a_message_is_known_until_then(world: World, desk: Desk) -> None:
