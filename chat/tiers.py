@@ -3,7 +3,8 @@
 `history:hot:{id}:{block}`: entries of the last 24 hours, as they are. `history:frequent:…`: blocks that were hot within
 the last 7 days, compressed. `history:cold:…`: older ones, read on demand and kept for minutes. Hot and frequent blocks
 stand in a sorted set by age, so that demoting finds the old ones without looking at the others; a key that fell out of
-it expires all the same.
+it expires all the same. The two sets do not expire: Redis evicts only what does, and a set that went would hide its
+blocks from whoever has to choose what gives way. They forget what is older than a week, so they are bounded.
 
 What is in a block is judged by its reader (chat/pages.py): here nothing has to be right but the tier. No event loop is
 needed: the server reads and fills, Celery demotes.
@@ -81,6 +82,7 @@ class Tiers:
                 pipeline.set(self._key(HOT, number, place), text, ex=life)
                 self._note(pipeline, HOT, f"{number}:{place}", block.at_us / SECOND_US)
         if pipeline.command_stack:
+            pipeline.zremrangebyscore(self._index(HOT), "-inf", now - WEEK)  # nobody demotes without Celery's beat
             pipeline.execute()
 
     def demote(self, now: float) -> int:
@@ -106,13 +108,17 @@ class Tiers:
 
         Raises RedisError.
         """
+        count = self._drop(FREQUENT)
+        # While there are frequent ones left, which a run's bound may have saved, no hot one goes.
+        return count if self._redis.zcard(self._index(FREQUENT)) else count + self._drop(HOT)
+
+    def _drop(self, tier: str) -> int:
         count = 0
-        for tier in (FREQUENT, HOT):
-            for _ in range(STEPS):
-                dropped = self._drop_oldest(tier) if self._filled() > self._shares[tier] else 0
-                count += dropped
-                if not dropped:
-                    break
+        for _ in range(STEPS):
+            dropped = self._drop_oldest(tier) if self._filled() > self._shares[tier] else 0
+            count += dropped
+            if not dropped:
+                break
         return count
 
     def _drop_oldest(self, tier: str) -> int:
@@ -141,7 +147,7 @@ class Tiers:
 
     def _note(self, pipeline: Any, tier: str, name: str, at: float) -> None:
         pipeline.zadd(self._index(tier), {name: at})
-        pipeline.expire(self._index(tier), WEEK)
+        pipeline.persist(self._index(tier))  # earlier versions let it expire
 
     def _key(self, tier: str, number: int, block: int) -> str:
         return f"{self._prefix}{tier}:{number}:{block}"
