@@ -48,7 +48,7 @@ class Attachment(NamedTuple):
 def keep(tx: Transaction, owner_id: int, upload: Upload) -> str:
     """Write an upload down and return the encoded JSON of its `media`, addresses unsigned."""
     data = data_of(upload)
-    values = upload._asdict() | {"owner": owner_id, "data": data}
+    values = upload._asdict() | {"owner": owner_id, "data": data, "owing": upload.thumbnail == "pending"}
     tx.execute(KEEP, values)
     return data
 
@@ -112,8 +112,9 @@ def unused(tx: Transaction, owner_id: int) -> int:
 
 
 KEEP = """
-INSERT INTO media (name, owner_id, kind, mime_type, extension, size, file_name, thumbnail, data)
-VALUES (:name, :owner, :kind, :mime_type, :extension, :size, :file_name, :thumbnail, :data)
+INSERT INTO media (name, owner_id, kind, mime_type, extension, size, file_name, thumbnail, data, look_at)
+VALUES (:name, :owner, :kind, :mime_type, :extension, :size, :file_name, :thumbnail, :data,
+        CASE WHEN :owing THEN now() + interval '30 seconds' END)
 """
 STORED = """
 SELECT f.id, f.name, f.kind, f.mime_type, f.extension, f.size, f.file_name, f.thumbnail, f.data

@@ -244,6 +244,7 @@ class Media(Base):
     """An upload. `name`: its id on the wire and the name of its files, not to be guessed; `extension` with its dot.
 
     `data` is the encoded JSON of a message's `media`, its addresses unsigned. `thumbnail`: none, pending, ready.
+    `look_at`: when a duty has to look whether its thumbnail, or the telling of it, is still owed; null: nothing is.
     `used`: some entry uses it, noted after a while; what stays unused is deleted. `file_name` is the user's own, for
     show and download only.
     """
@@ -262,12 +263,12 @@ class Media(Base):
     data: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     ready_at: Mapped[datetime | None] = mapped_column(Moment)
+    look_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
-        # Few rows are ever in these: what may have to be deleted, and what a duty still owes or did lately.
+        # Few rows are ever in these: what may have to be deleted, and what a duty still owes.
         Index("media_unused", "owner_id", "created_at", postgresql_where=text("NOT used")),
         Index("media_unused_by_age", "created_at", postgresql_where=text("NOT used")),
-        Index("media_pending", "created_at", postgresql_where=text("thumbnail = 'pending'")),
-        Index("media_ready", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
+        Index("media_owing", "look_at", postgresql_where=text("look_at IS NOT NULL")),
     )
 
 

@@ -13,6 +13,7 @@ from tests.chat.test_media import kept
 from tests.chat.world import World
 
 MOST = 1_000
+HURRY = "UPDATE media SET look_at = now() - interval '1 second' WHERE look_at IS NOT NULL"
 
 
 @pytest.fixture
@@ -84,18 +85,51 @@ def test_a_message_that_was_on_its_way_when_the_thumbnail_was_ready_is_found(wor
     name, place = pending(world, ann), world.group(ann)
     stale = world.do(media.attachment, ann.user_id, name).data
     world.do(finish_thumbnail, name, "data:x")
+    world.sql(HURRY)
     assert name not in world.do(owing, MOST)
     seq = world.send(place, ann, media=name, body=f'{{"media":{stale}}}')
+    world.sql(HURRY)
     assert name in world.do(owing, MOST)
     assert follow(world, name) == 1
     assert entry(world, place, seq)[2]
+    world.sql(HURRY)
     assert name not in world.do(owing, MOST)
+
+
+def test_telling_is_owed_until_it_is_done_however_long_the_workers_are_away(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    seq = send(world, place, ann, name)
+    world.do(finish_thumbnail, name, "data:x")  # and the worker dies
+    assert name not in world.do(owing, MOST)
+    for age in ("2 hours", "30 days"):
+        world.sql(f"UPDATE media SET ready_at = now() - interval '{age}', look_at = now() - interval '{age}'")
+        assert name in world.do(owing, MOST)
+    assert follow(world, name) == 1
+    assert "thumbnailUrl" in entry(world, place, seq)[0]
+    world.sql(HURRY)
+    assert name not in world.do(owing, MOST)
+    assert world.rows("SELECT look_at FROM media WHERE name = :name", name=name) == [(None,)]
+
+
+def test_what_fails_again_and_again_keeps_no_other_waiting(world: World, ann: Caller) -> None:
+    world.sql("UPDATE media SET look_at = NULL")  # what other tests left is none of ours
+    failing, others = pending(world, ann), [pending(world, ann) for _ in range(3)]
+    for age, name in enumerate([*others[::-1], failing], 1):
+        world.sql(
+            "UPDATE media SET look_at = now() - make_interval(mins => :age) WHERE name = :name", age=age, name=name
+        )
+    assert [world.do(owing, 1) for _ in range(5)] == [[failing], *([name] for name in others), []]
+    world.sql("UPDATE media SET created_at = now() - interval '8 hours' WHERE name = :name", name=failing)
+    world.sql(HURRY)
+    assert failing in world.do(owing, MOST)
+    pause = "SELECT look_at BETWEEN now() + '110 minutes' AND now() + '2 hours' FROM media WHERE name = :name"
+    assert world.rows(pause, name=failing) == [(True,)]
 
 
 def test_a_thumbnail_that_cannot_be_made_is_owed_no_more(world: World, ann: Caller) -> None:
     name = pending(world, ann)
     assert name not in world.do(owing, MOST)  # it was just enqueued
-    world.sql("UPDATE media SET created_at = now() - interval '1 minute' WHERE name = :name", name=name)
+    world.sql(HURRY)
     assert name in world.do(owing, MOST)
     world.do(finish_thumbnail, name, "")
     assert name not in world.do(owing, MOST)

@@ -41,7 +41,7 @@ class Studio:
 
         engine = create_engine(self.deployment.postgres.url)
         with engine.begin() as connection:
-            connection.execute(text("UPDATE media SET created_at = created_at - interval '1 minute'"))
+            connection.execute(text("UPDATE media SET look_at = look_at - interval '1 minute'"))
         engine.dispose()
 
     def forget_tasks(self) -> None:
