@@ -20,13 +20,13 @@ from redis import Redis, RedisError
 
 from chat.blocks import Block
 
-__all__ = ["COLD", "FREQUENT", "HOT", "Tiers"]
+__all__ = ["COLD", "FREQUENT", "HOT", "LONGEST", "Tiers"]
 
 HOT, FREQUENT, COLD = "hot", "frequent", "cold"
 COLD_SECONDS = 600  # of a block that somebody scrolled back to: as long as they read there
 LATE_SECONDS = 7_200  # that a hot block outlives its day, for a beat that was away
 WEEK = 604_800  # seconds: no key of ours lives longer
-LONGEST = 262_144  # bytes of a block; longer ones cost more to move than they save
+LONGEST = 262_144  # bytes of a block, as in pages.sql; longer ones cost more to move than they save
 LEVEL = 1  # of zlib: 23 kB of prose to 8 in 0.1 ms, and back in 0.04; level 6 saves a tenth more for four times that
 BATCH = 200  # blocks of one step: some 6 MB through this process
 STEPS = 25  # of a run: 5,000 blocks, some seconds; the next run goes on
@@ -66,15 +66,19 @@ class Tiers:
         self.found["none"] += len(asked) // 3 - len(kept)
         return kept
 
-    def keep(self, number: int, blocks: Mapping[int, Block]) -> None:
-        """Keep blocks that were just read, each in the tier of its age. Raises RedisError."""
+    def keep(self, number: int, blocks: Mapping[int, Block | None]) -> None:
+        """Keep blocks that were just read, each in the tier of its age; None: it has become too long, let go of it.
+
+        Raises RedisError.
+        """
         now = time.time()
         pipeline = self._redis.pipeline(transaction=False)
         for place, block in blocks.items():
-            text = block.encoded()
-            age = now - block.at_us / SECOND_US
-            if len(text) > LONGEST:
+            text = b"" if block is None else block.encoded()
+            if block is None or len(text) > LONGEST:
+                pipeline.delete(*(self._key(tier, number, place) for tier in (HOT, COLD, FREQUENT)))
                 continue
+            age = now - block.at_us / SECOND_US
             if age >= self._hot_seconds:
                 pipeline.set(self._key(COLD, number, place), text, ex=COLD_SECONDS)
             else:
