@@ -52,19 +52,16 @@ BEGIN
     FROM generate_series((page_from - 1) / size, CASE WHEN page_to >= page_from THEN (page_to - 1) / size ELSE -1 END) AS b(number)
     LEFT JOIN json_to_recordset(asked->'known') AS k(b bigint, x bigint, f bigint, l bigint) ON k.b = b.number
     CROSS JOIN LATERAL (
-        SELECT k.b IS NOT NULL OR (whole AND (
-            SELECT sum(octet_length(i.content) + coalesce(octet_length(i.body), 0) + 300)  -- 300: ids, numbers, times
-            FROM (SELECT content, body FROM entries
-                  WHERE conversation_id = place.id AND seq > b.number * size AND seq <= (b.number + 1) * size
-                  ORDER BY seq LIMIT size) i) <= longest) AS whole
-        OFFSET 0) w  -- worked out once, and not at each place where it is used
-    CROSS JOIN LATERAL (
-        SELECT * FROM entries i
-        WHERE i.conversation_id = place.id AND (k.b IS NULL OR k.x < place.change)
-          AND i.seq >= CASE WHEN w.whole THEN b.number * size + 1 ELSE greatest(page_from, b.number * size + 1) END
-          AND i.seq <= CASE WHEN w.whole THEN (b.number + 1) * size ELSE least(page_to, (b.number + 1) * size) END
-          AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)
-        ORDER BY i.seq LIMIT size) e  -- the limit has each block looked up: else all entries of the conversation were
+        SELECT * FROM (
+            SELECT r.*, sum(octet_length(r.content) + coalesce(octet_length(r.body), 0) + 300) OVER () AS bytes  -- 300: ids, times
+            FROM (
+                SELECT * FROM entries i
+                WHERE i.conversation_id = place.id AND (k.b IS NULL OR k.x < place.change)
+                  AND i.seq >= CASE WHEN whole OR k.b IS NOT NULL THEN b.number * size + 1 ELSE greatest(page_from, b.number * size + 1) END
+                  AND i.seq <= CASE WHEN whole OR k.b IS NOT NULL THEN (b.number + 1) * size ELSE least(page_to, (b.number + 1) * size) END
+                  AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)
+                ORDER BY i.seq LIMIT size) r) w  -- the limit has each block looked up: else all entries of the conversation were
+        WHERE k.b IS NOT NULL OR w.bytes <= longest OR w.seq BETWEEN page_from AND page_to) e
     LEFT JOIN users u ON u.id = e.sender_id;
     RETURN json_build_object('c', place.id, 'low', place.low, 'high', place.high, 'change', place.change,
         'first', place.first_seq, 'last', place.last_seq, 'from', page_from, 'to', page_to,
