@@ -39,7 +39,10 @@ def outdated_uses(tx: Transaction, name: str, most: int) -> list[tuple[int, int]
 
 
 def bring_up_to_date(tx: Transaction, name: str, conversation: int, seq: int) -> None:
-    """Let an entry say what its upload says now, as one more change of its conversation; tell `message.updated`."""
+    """Let an entry say what its upload says now, as one more change of its conversation; tell `message.updated`.
+
+    It is no edit: `edited_at` stays as it is.
+    """
     row = tx.execute(LOCK_HEAD, {"conversation": conversation}).one()
     values = {"conversation": conversation, "seq": seq, "name": name, "media": MEDIA}
     outdated = tx.execute(BODY, values).one_or_none()
@@ -49,7 +52,7 @@ def bring_up_to_date(tx: Transaction, name: str, conversation: int, seq: int) ->
     tx.execute(MOVE_HEAD, {"conversation": conversation, "change": row.change + 1})
     values = {"conversation": conversation, "seq": seq, "change": row.change + 1, "body": orjson.dumps(body).decode()}
     entry = tx.execute(UPDATE, values).one()
-    tx.emit(entry_event([conversation, row.low, row.high, *entry], row.members_version))
+    tx.emit(entry_event([conversation, row.low, row.high, *entry], row.members_version, changed=True))
 
 
 LOCK_PENDING = "SELECT data FROM media WHERE name = :name AND thumbnail = 'pending' FOR NO KEY UPDATE"
@@ -90,7 +93,7 @@ UPDATE conversation_heads SET change = :change, touched = (extract(epoch FROM cl
 WHERE conversation_id = :conversation
 """
 UPDATE = """
-UPDATE entries e SET body = :body, change = :change, edited_at = clock_timestamp()
+UPDATE entries e SET body = :body, change = :change, changed_at = clock_timestamp()
 WHERE conversation_id = :conversation AND seq = :seq
 RETURNING e.seq, e.change, (SELECT u.public_id FROM users u WHERE u.id = e.sender_id), e.local_id, e.type, e.content,
     e.body, (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,

@@ -185,7 +185,10 @@ class Membership(Base):
 
 
 class Entry(Base):
-    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON."""
+    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON.
+
+    `changed_at`: when it last changed after it was written, in whatever way (edited, recalled, a late thumbnail).
+    """
 
     __tablename__ = "entries"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -201,6 +204,7 @@ class Entry(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     recalled_at: Mapped[datetime | None] = mapped_column(Moment)
+    changed_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
         # Without notices, which nobody sends twice: whoever looks for the next localId would go through all of them.
         Index(
@@ -216,7 +220,7 @@ class Entry(Base):
             "entries_changed",
             "conversation_id",
             "change",
-            postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL"),
+            postgresql_where=text("changed_at IS NOT NULL"),
         ),
         # With the sender: counting need not look at the rows, which also keeps the planner from taking the other one.
         Index(

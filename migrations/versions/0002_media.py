@@ -1,4 +1,4 @@
-"""Uploads, and the entries that use them"""
+"""Uploads, the entries that use them, and when an entry changed that nobody edited"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -43,8 +43,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("media_id", "conversation_id", "seq"),
     )
     op.create_index("media_uses_entry", "media_uses", ["conversation_id", "seq"])
+    op.add_column("entries", sa.Column("changed_at", MOMENT, nullable=True))
+    op.drop_index("entries_changed", "entries")
+    changed = sa.text("changed_at IS NOT NULL")
+    op.create_index("entries_changed", "entries", ["conversation_id", "change"], postgresql_where=changed)
 
 
 def downgrade() -> None:
+    op.drop_index("entries_changed", "entries")
+    op.drop_column("entries", "changed_at")
+    changed = sa.text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")
+    op.create_index("entries_changed", "entries", ["conversation_id", "change"], postgresql_where=changed)
     op.drop_table("media_uses")
     op.drop_table("media")

@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from chat import media
+from chat import history, media
 from chat.frames import Caller
+from chat.history import Wanted
 from chat.media_address import sign_with
 from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
 from tests.chat.test_media import kept
@@ -27,13 +28,14 @@ def pending(world: World, owner: Caller) -> str:
 
 
 def entry(world: World, wire_id: str, seq: int) -> Any:
-    """Return an entry's media, its change, and whether it was edited."""
+    """Return an entry's media, its change, and whether it changed since it was written; nobody edited it."""
     (row,) = world.rows(
-        "SELECT body, change, edited_at FROM entries WHERE conversation_id = :id AND seq = :seq",
+        "SELECT body, change, changed_at, edited_at FROM entries WHERE conversation_id = :id AND seq = :seq",
         id=world.number(wire_id),
         seq=seq,
     )
-    return orjson.loads(row.body)["media"], row.change, row.edited_at is not None
+    assert row.edited_at is None
+    return orjson.loads(row.body)["media"], row.change, row.changed_at is not None
 
 
 def send(world: World, wire_id: str, sender: Caller, name: str) -> int:
@@ -66,7 +68,30 @@ def test_an_entry_follows_its_upload_in_every_conversation_and_tells(world: Worl
         event = told[place]
         assert (event.change, event.seq, event.data["metadata"]) == (change + 1, seq, {"a": 1})
         assert event.data["media"]["placeholder"] == "data:x"
-        assert event.data["editedAt"]
+        assert "editedAt" not in event.data
+
+
+def test_what_an_author_edited_stays_edited_then(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    seq, at = send(world, place, ann, name), "2026-01-02T03:04:05.000000Z"
+    world.sql("UPDATE entries SET edited_at = :at, changed_at = :at WHERE conversation_id = :id AND seq = :seq",
+              at=at, id=world.number(place), seq=seq)  # fmt: skip
+    world.do(finish_thumbnail, name, "data:x")
+    assert follow(world, name) == 1
+    (event,) = world.told("message.updated")
+    assert event.data["editedAt"] == at
+
+
+def test_a_client_that_comes_back_is_told_of_it(world: World, ann: Caller) -> None:
+    name, place = pending(world, ann), world.group(ann)
+    seq = send(world, place, ann, name)
+    number = world.number(place)
+    before = entry(world, place, seq)[1]
+    world.do(finish_thumbnail, name, "data:x")
+    assert follow(world, name) == 1
+    missed = world.do(history.missed, ann.user_id, [Wanted(number, 0, 0, seq, before)])
+    (changed,) = orjson.loads(orjson.dumps(missed[0].changed))
+    assert changed["media"]["placeholder"] == "data:x"
 
 
 def test_following_twice_changes_nothing(world: World, ann: Caller) -> None:
