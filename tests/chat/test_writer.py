@@ -14,6 +14,7 @@ from chat import media
 from chat import writer as writer_module
 from chat.errors import ChatError
 from chat.frames import Caller, Event
+from chat.media_address import sign_with
 from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost
@@ -269,6 +270,48 @@ def test_a_resend_by_who_has_left_gets_its_old_answer_and_anything_new_is_refuse
     world.leave(club, bob)
     assert desk.send(desk.message(bob, group(club), "hello", "same")) == [data]
     assert desk.send(desk.message(bob, group(club), "again")) == ["not_a_member"]
+
+
+def resent(desk: Desk, *message: Any, **more: Any) -> Any:
+    desk.answers.clear()
+    (data,) = desk.send(desk.message(*message, **more))
+    assert [answer.known for _, answer in desk.answers] == [True]  # type: ignore[union-attr]
+    return data
+
+
+def test_a_resend_whose_upload_the_sender_sees_no_more_gets_its_message_with_the_media(
+    world: World, desk: Desk
+) -> None:
+    sign_with({"MEDIA_SECRET": "of this test", "JWT_SECRET": ""})
+    ann, bob = world.people("Ann", "Bob")
+    name, place = kept(world, ann, kind="file", thumbnail="none"), private(ann, bob)
+    found = world.do(media.attachment, ann.user_id, name)
+    message = desk.message(ann, place, "", "same", digest=5, type="file")
+    message.attach(found.number, found.data, found.file_name)
+    (data,) = desk.send(message)
+    assert (data["content"], data["media"]["id"]) == ("a.jpg", name)
+    blind = {"digest": 5, "type": "file", "ask_only": True, "refusal": ChatError("unknown_media")}
+    assert resent(desk, ann, place, "", "same", **blind) == data
+    desk.answers.clear()
+    assert desk.send(desk.message(ann, place, "", "same", **blind | {"digest": 6})) == ["local_id_conflict"]
+
+
+def test_a_resend_of_what_changed_meanwhile_gets_it_as_it_is_now(world: World, desk: Desk) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    place, other = private(ann, bob), group(world.group(ann))
+    plain, (data,) = desk.message(ann, other, "plain", "same"), desk.send(desk.message(ann, place, "first", "same"))
+    number, at = world.number(data["conversationId"]), "2026-01-02T03:04:05.000000Z"
+    world.sql("UPDATE conversation_heads SET change = 2 WHERE conversation_id = :id", id=number)
+    edit = "content = 'second', change = 2, edited_at = :at, changed_at = :at"
+    world.sql(f"UPDATE entries SET {edit} WHERE conversation_id = :id", at=at, id=number)
+    assert resent(desk, ann, place, "first", "same") == data | {"content": "second", "change": 2, "editedAt": at}
+    world.recall(data["conversationId"], 1)
+    (now,) = world.page(bob, data["conversationId"])["messages"]
+    assert resent(desk, ann, place, "first", "same") == now
+    # Beside others in a batch, each has its own answer.
+    desk.answers.clear()
+    batch = [plain, desk.message(ann, place, "first", "same"), desk.message(bob, place, "new")]
+    assert [answer["content"] for answer in desk.send(*batch)] == ["plain", "", "new"]
 
 
 def test_a_flooders_message_is_not_written_but_a_resend_gets_its_answer(world: World, desk: Desk) -> None:
