@@ -2,8 +2,9 @@
 
 Only plain requests go this way, with a bearer token that is believed at the moment, that the function asked takes.
 All else (another token, no token, a preflight) goes on to Flask's route of the same address, which answers it as it
-answers others. A refusal is Flask's to answer, too, but without asking its route: what is refused because too much is asked must
-not be asked twice. So there is one rule for who is let in and what a refusal looks like, and it does not stand here.
+answers others. A refusal is Flask's to answer, too, but without asking its route: what is refused because too much is
+asked must not be asked twice. So there is one rule for who is let in and what a refusal looks like, and it does not
+stand here.
 """
 
 from collections.abc import Callable, Iterable
