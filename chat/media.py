@@ -120,11 +120,15 @@ STORED = """
 SELECT f.id, f.name, f.kind, f.mime_type, f.extension, f.size, f.file_name, f.thumbnail, f.data
 FROM media f WHERE f.name = :name
 """
+# What was recalled, or is gone by retention, shows its upload no more.
 VISIBLE = f"""
 {STORED} AND (f.owner_id = :user OR EXISTS (
     SELECT FROM media_uses u
     JOIN memberships m ON m.conversation_id = u.conversation_id AND m.user_id = :user
-    WHERE u.media_id = f.id AND m.left_seq IS NULL AND u.seq > m.visible_from))
+    JOIN conversation_heads h ON h.conversation_id = u.conversation_id
+    JOIN entries e ON e.conversation_id = u.conversation_id AND e.seq = u.seq
+    WHERE u.media_id = f.id AND m.left_seq IS NULL AND u.seq > m.visible_from AND u.seq >= h.first_seq
+      AND e.recalled_at IS NULL))
 """
 # `used` comes some minutes after an upload's first use (tasks/orphans.py): it says which rows need not be looked at.
 UNUSED = """
