@@ -271,10 +271,9 @@ class Writer:
         _, _, number, seq, change, stamp, _, digest, _, *altered = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
-        times: list[int | None] = []
-        for entry in altered:
-            message.type, message.content, message.body, *times = entry
-        return Sent(message.json(number, seq, change, stamp, *times), known=True)
+        if altered:
+            message.type, message.content, message.body, *altered = altered
+        return Sent(message.json(number, seq, change, stamp, *altered), known=True)
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""

@@ -11,7 +11,7 @@
 -- where verdict is 0 stored,
 -- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known,
 -- 7 the upload is gone, 8 known, and not what its sender knows of it: it carries media, which may be shown to the sender no
--- more, or it changed. Such a row has a tenth value: [type, content, body, edited, recalled].
+-- more, or it changed. Such a row goes on with type, content, body, edited, recalled.
 --
 -- The lock is a statement of its own: what follows must see what the lock's last holder committed.
 CREATE OR REPLACE FUNCTION chat_write_2(
@@ -137,9 +137,9 @@ END $$;
 -- The same answer with the entries of verdict 8 in it.
 CREATE OR REPLACE FUNCTION chat_known_1(answer text) RETURNS text
 LANGUAGE sql AS $$
-    SELECT json_agg(CASE WHEN e.seq IS NULL THEN a.row ELSE (a.row::jsonb || jsonb_build_array(jsonb_build_array(
+    SELECT json_agg(CASE WHEN e.seq IS NULL THEN a.row ELSE (a.row::jsonb || jsonb_build_array(
                e.type, e.content, e.body, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
-               (extract(epoch FROM e.recalled_at) * 1000000)::bigint)))::json END)::text
+               (extract(epoch FROM e.recalled_at) * 1000000)::bigint))::json END)::text
     FROM json_array_elements(answer::json) AS a(row)
     LEFT JOIN entries e ON (a.row->>1)::int = 8 AND e.conversation_id = (a.row->>2)::bigint AND e.seq = (a.row->>3)::bigint
 $$;
