@@ -87,14 +87,16 @@ BEGIN
 END $$;
 
 -- What a conversation holds after a change: {"change": its present one, "upto": how far the entries reach, the same unless
--- there are more than "most", "version", "low", "high", "entries": [... as above]}.
-CREATE OR REPLACE FUNCTION chat_after_1(conversation bigint, since bigint, most int) RETURNS text
+-- there are more than "most", "version", "low", "high", "entries": [... as above], "changed": seqs of those of them that are
+-- not as they were written}.
+CREATE OR REPLACE FUNCTION chat_after_2(conversation bigint, since bigint, most int) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT json_build_object('change', h.change, 'upto', CASE WHEN a.found < most THEN h.change ELSE a.upto END,
-        'version', h.members_version, 'low', c.low, 'high', c.high, 'entries', a.entries)::text
+        'version', h.members_version, 'low', c.low, 'high', c.high, 'entries', a.entries, 'changed', a.changed)::text
     FROM conversation_heads h JOIN conversations c ON c.id = h.conversation_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS found, max(e.change) AS upto,
+            coalesce(json_agg(e.seq) FILTER (WHERE e.changed_at IS NOT NULL), '[]') AS changed,
             coalesce(json_agg(json_build_array(e.conversation_id, c.low, c.high, e.seq, e.change, u.public_id, e.local_id, e.type, e.content, e.body,
                 (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
                 (extract(epoch FROM e.recalled_at) * 1000000)::bigint) ORDER BY e.change), '[]') AS entries

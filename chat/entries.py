@@ -40,13 +40,12 @@ class Parcel(NamedTuple):
     remaining: int
 
 
-def entry_event(row: list[Any], version: int = 0) -> Event:
-    """Return the event that tells of an entry: `message`, or `message.updated` where it was changed since."""
-    number, low, high, seq, change, *_, edited, recalled = row
-    name = "message.updated" if edited or recalled else "message"
+def entry_event(row: list[Any], version: int = 0, *, changed: bool = False) -> Event:
+    """Return the event that tells of an entry: `message`, or `message.updated` if it changed since it was written."""
+    number, low, high, seq, change, *_ = row
     members = tuple({low, high}) if low else ()
     return Event(
-        name,
+        "message.updated" if changed else "message",
         entry_json(row),
         CONVERSATION,
         number,

@@ -128,7 +128,7 @@ WITH place AS MATERIALIZED (
     SELECT p.place, true, row_number() OVER (PARTITION BY p.place ORDER BY e.change), e.*
     FROM place p CROSS JOIN LATERAL (
         SELECT * FROM entries i WHERE i.conversation_id = p.id AND i.change > p.held_change
-           AND (i.edited_at IS NOT NULL OR i.recalled_at IS NOT NULL) AND i.seq <= p.held_seq AND i.seq > p.visible_from
+           AND i.changed_at IS NOT NULL AND i.seq <= p.held_seq AND i.seq > p.visible_from
         ORDER BY i.change LIMIT :changed) e
 ), weighed AS (
     SELECT f.*, count(*) OVER (PARTITION BY place, is_changed) AS found,

@@ -48,7 +48,7 @@ class Attachment(NamedTuple):
 def keep(tx: Transaction, owner_id: int, upload: Upload) -> str:
     """Write an upload down and return the encoded JSON of its `media`, addresses unsigned."""
     data = data_of(upload)
-    values = upload._asdict() | {"owner": owner_id, "data": data}
+    values = upload._asdict() | {"owner": owner_id, "data": data, "owing": upload.thumbnail == "pending"}
     tx.execute(KEEP, values)
     return data
 
@@ -112,17 +112,26 @@ def unused(tx: Transaction, owner_id: int) -> int:
 
 
 KEEP = """
-INSERT INTO media (name, owner_id, kind, mime_type, extension, size, file_name, thumbnail, data)
-VALUES (:name, :owner, :kind, :mime_type, :extension, :size, :file_name, :thumbnail, :data)
+INSERT INTO media (name, owner_id, kind, mime_type, extension, size, file_name, thumbnail, data, look_at)
+VALUES (:name, :owner, :kind, :mime_type, :extension, :size, :file_name, :thumbnail, :data,
+        CASE WHEN :owing THEN now() + interval '30 seconds' END)
 """
 STORED = """
 SELECT f.id, f.name, f.kind, f.mime_type, f.extension, f.size, f.file_name, f.thumbnail, f.data
 FROM media f WHERE f.name = :name
 """
+# What was recalled, or is gone by retention, shows its upload no more.
 VISIBLE = f"""
 {STORED} AND (f.owner_id = :user OR EXISTS (
     SELECT FROM media_uses u
     JOIN memberships m ON m.conversation_id = u.conversation_id AND m.user_id = :user
-    WHERE u.media_id = f.id AND m.left_seq IS NULL AND u.seq > m.visible_from))
+    JOIN conversation_heads h ON h.conversation_id = u.conversation_id
+    JOIN entries e ON e.conversation_id = u.conversation_id AND e.seq = u.seq
+    WHERE u.media_id = f.id AND m.left_seq IS NULL AND u.seq > m.visible_from AND u.seq >= h.first_seq
+      AND e.recalled_at IS NULL))
 """
-UNUSED = "SELECT coalesce(sum(size), 0) FROM media WHERE owner_id = :owner AND NOT used"
+# `used` comes some minutes after an upload's first use (tasks/orphans.py): it says which rows need not be looked at.
+UNUSED = """
+SELECT coalesce(sum(f.size), 0) FROM media f
+WHERE f.owner_id = :owner AND NOT f.used AND NOT EXISTS (SELECT FROM media_uses u WHERE u.media_id = f.id)
+"""

@@ -77,7 +77,7 @@ def _signature(path: str, until: int) -> str:
 
 @cache
 def _own_key() -> bytes:
-    """Return the key of a process that was not told one: a duty of Celery, which has the server's environment."""
+    """Return the key of a process that nobody told one, such as a script: that of the settings in its environment."""
     settings = config.load()
     return _derived(settings["MEDIA_SECRET"] or settings["JWT_SECRET"])
 

@@ -1,6 +1,7 @@
 """Uploads that change after they were sent: a thumbnail made later. The entries that use them follow, and are told.
 
 Knows no event loop: Celery does it. Each step looks first whether there is anything to do, so that it can be repeated.
+What is owed stands in the database (`look_at`) until it is certain that it was done, however long a worker is away.
 """
 
 import orjson
@@ -22,8 +23,13 @@ def finish_thumbnail(tx: Transaction, name: str, placeholder: str) -> None:
 
 
 def owing(tx: Transaction, most: int) -> list[str]:
-    """Return the names of images whose thumbnail, or whose telling, has been owed for a while."""
-    return [row.name for row in tx.execute(OWING, {"most": most, "media": MEDIA})]
+    """Take the names of images whose thumbnail, or whose telling, is owed; who has waited longest comes first.
+
+    One that was taken is not given again for a minute, or for a quarter of its age: what fails keeps nothing waiting.
+    """
+    values = {"most": most, "media": MEDIA}
+    tx.execute(SETTLE, values)
+    return [row.name for row in tx.execute(TAKE, values)]
 
 
 def outdated_uses(tx: Transaction, name: str, most: int) -> list[tuple[int, int]]:
@@ -33,7 +39,10 @@ def outdated_uses(tx: Transaction, name: str, most: int) -> list[tuple[int, int]
 
 
 def bring_up_to_date(tx: Transaction, name: str, conversation: int, seq: int) -> None:
-    """Let an entry say what its upload says now, as one more change of its conversation; tell `message.updated`."""
+    """Let an entry say what its upload says now, as one more change of its conversation; tell `message.updated`.
+
+    It is no edit: `edited_at` stays as it is.
+    """
     row = tx.execute(LOCK_HEAD, {"conversation": conversation}).one()
     values = {"conversation": conversation, "seq": seq, "name": name, "media": MEDIA}
     outdated = tx.execute(BODY, values).one_or_none()
@@ -43,24 +52,34 @@ def bring_up_to_date(tx: Transaction, name: str, conversation: int, seq: int) ->
     tx.execute(MOVE_HEAD, {"conversation": conversation, "change": row.change + 1})
     values = {"conversation": conversation, "seq": seq, "change": row.change + 1, "body": orjson.dumps(body).decode()}
     entry = tx.execute(UPDATE, values).one()
-    tx.emit(entry_event([conversation, row.low, row.high, *entry], row.members_version))
+    tx.emit(entry_event([conversation, row.low, row.high, *entry], row.members_version, changed=True))
 
 
 LOCK_PENDING = "SELECT data FROM media WHERE name = :name AND thumbnail = 'pending' FOR NO KEY UPDATE"
 FINISH = """
-UPDATE media SET thumbnail = :state, data = :data, ready_at = CASE WHEN :ready THEN now() END WHERE name = :name
+UPDATE media SET thumbnail = :state, data = :data, ready_at = CASE WHEN :ready THEN now() END,
+    look_at = CASE WHEN :ready THEN now() + interval '30 seconds' END
+WHERE name = :name
 """
 OUTDATED_USE = """
 media f JOIN media_uses u ON u.media_id = f.id
 JOIN entries e ON e.conversation_id = u.conversation_id AND e.seq = u.seq
 WHERE e.recalled_at IS NULL AND NOT starts_with(e.body, CAST(:media AS text) || f.data)
 """
-OWING = f"""
-SELECT name FROM media WHERE thumbnail = 'pending' AND created_at < now() - interval '30 seconds'
-UNION
-SELECT f.name FROM {OUTDATED_USE} AND f.ready_at > now() - interval '1 hour'
-LIMIT :most
+OUTDATED_OF_I = f"EXISTS (SELECT FROM {OUTDATED_USE} AND f.id = i.id)"
+# A message that was composed before the thumbnail was ready is stored within a minute or never: the writer gives up.
+SETTLE = f"""
+UPDATE media SET look_at = NULL WHERE id IN (
+    SELECT i.id FROM media i
+    WHERE i.look_at < now() AND i.ready_at < now() - interval '10 minutes' AND NOT {OUTDATED_OF_I}
+    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
 """  # noqa: S608 - put together of constants
+TAKE = f"""
+UPDATE media SET look_at = now() + greatest(interval '1 minute', (now() - created_at) / 4) WHERE id IN (
+    SELECT i.id FROM media i WHERE i.look_at < now() AND (i.thumbnail = 'pending' OR {OUTDATED_OF_I})
+    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING name
+"""  # noqa: S608
 OUTDATED = f"SELECT e.conversation_id, e.seq FROM {OUTDATED_USE} AND f.name = :name LIMIT :most"  # noqa: S608
 LOCK_HEAD = """
 SELECT h.change, h.members_version, c.low, c.high FROM conversation_heads h
@@ -74,7 +93,7 @@ UPDATE conversation_heads SET change = :change, touched = (extract(epoch FROM cl
 WHERE conversation_id = :conversation
 """
 UPDATE = """
-UPDATE entries e SET body = :body, change = :change, edited_at = clock_timestamp()
+UPDATE entries e SET body = :body, change = :change, changed_at = clock_timestamp()
 WHERE conversation_id = :conversation AND seq = :seq
 RETURNING e.seq, e.change, (SELECT u.public_id FROM users u WHERE u.id = e.sender_id), e.local_id, e.type, e.content,
     e.body, (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,

@@ -185,7 +185,10 @@ class Membership(Base):
 
 
 class Entry(Base):
-    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON."""
+    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON.
+
+    `changed_at`: when it last changed after it was written, in whatever way (edited, recalled, a late thumbnail).
+    """
 
     __tablename__ = "entries"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -201,6 +204,7 @@ class Entry(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     recalled_at: Mapped[datetime | None] = mapped_column(Moment)
+    changed_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
         # Without notices, which nobody sends twice: whoever looks for the next localId would go through all of them.
         Index(
@@ -216,7 +220,7 @@ class Entry(Base):
             "entries_changed",
             "conversation_id",
             "change",
-            postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL"),
+            postgresql_where=text("changed_at IS NOT NULL"),
         ),
         # With the sender: counting need not look at the rows, which also keeps the planner from taking the other one.
         Index(
@@ -244,7 +248,9 @@ class Media(Base):
     """An upload. `name`: its id on the wire and the name of its files, not to be guessed; `extension` with its dot.
 
     `data` is the encoded JSON of a message's `media`, its addresses unsigned. `thumbnail`: none, pending, ready.
-    `used`: some entry uses it; what stays unused is deleted. `file_name` is the user's own, for show and download only.
+    `look_at`: when a duty has to look whether its thumbnail, or the telling of it, is still owed; null: nothing is.
+    `used`: some entry uses it, noted after a while; what stays unused is deleted. `file_name` is the user's own, for
+    show and download only.
     """
 
     __tablename__ = "media"
@@ -261,12 +267,12 @@ class Media(Base):
     data: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     ready_at: Mapped[datetime | None] = mapped_column(Moment)
+    look_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
-        # Few rows are ever in these: what may have to be deleted, and what a duty still owes or did lately.
+        # Few rows are ever in these: what may have to be deleted, and what a duty still owes.
         Index("media_unused", "owner_id", "created_at", postgresql_where=text("NOT used")),
         Index("media_unused_by_age", "created_at", postgresql_where=text("NOT used")),
-        Index("media_pending", "created_at", postgresql_where=text("thumbnail = 'pending'")),
-        Index("media_ready", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
+        Index("media_owing", "look_at", postgresql_where=text("look_at IS NOT NULL")),
     )
 
 

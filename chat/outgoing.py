@@ -85,7 +85,15 @@ class Outgoing:
         """The conversation's id on the wire."""
         return conversation_wire_id(self.group, self.low or None, self.high or None)
 
-    def json(self, conversation: int, seq: int, change: int, created_us: int) -> bytes:
+    def json(
+        self,
+        conversation: int,
+        seq: int,
+        change: int,
+        created_us: int,
+        edited_us: int | None = None,
+        recalled_us: int | None = None,
+    ) -> bytes:
         """Return the message as it stands on the wire once the database has numbered it."""
         return message_json(
             self.wire_id,
@@ -98,6 +106,8 @@ class Outgoing:
             self.content,
             self.body,
             created_us,
+            edited_us,
+            recalled_us,
         )
 
     def event(self, conversation: int, seq: int, change: int, created_us: int, version: int) -> Event:

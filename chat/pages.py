@@ -25,7 +25,7 @@ from chat.blocks import BLOCK, Block, block_of, kept_line, line_json
 from chat.errors import ChatError
 from chat.ids import parse_conversation
 from chat.postgres import Lost, Refused, Statement
-from chat.tiers import Tiers
+from chat.tiers import LONGEST, Tiers
 
 __all__ = ["Bounds", "Pages", "Readers"]
 
@@ -34,7 +34,7 @@ SQL = "SELECT chat_history_1($1::json)"
 READERS = 2  # pages read at a time, each over a connection of its own; one takes a millisecond
 WAITING = 500  # who would wait for longer than half a second is told so
 ANSWER_BYTES = 131_072  # of all the entries of an answer, about: half of what may wait for a slow client (OUTBOX_BYTES)
-WORTH = 16  # entries from which on a block is kept: fewer are read from the database as fast
+WORTH = 16  # entries from which on a block is kept, and read whole for a page: fewer are read from the database as fast
 STALE = 8  # entries that are not as in a block at which it is kept anew: writing 30 kB is dearer than reading a few
 FILLS = 200  # blocks that wait to be kept; beyond, the oldest are not: who asks for them next reads them again
 PLACED = 20_000  # conversations whose number and last entry are remembered; about 4 MB
@@ -90,7 +90,7 @@ class Pages:
     ):
         self._ask, self._tiers, self._generation = ask, tiers, generation
         self._placed: OrderedDict[tuple[int, int, int], tuple[int, int]] = OrderedDict()
-        self._fills: deque[tuple[int, dict[int, Block]]] = deque(maxlen=FILLS)
+        self._fills: deque[tuple[int, dict[int, Block | None]]] = deque(maxlen=FILLS)
         self._wake = Signal()
         self.loops = {"blocks": self._run}
 
@@ -120,7 +120,7 @@ class Pages:
             answer = self._read(user_id, place, bounds, {})
             lines = _laid_over(answer, {}) or {}
         self._place(place, answer)
-        self._fill(answer, known)
+        self._fill(answer, known, lines)
         messages, whole = _fitting(lines, forward=bounds.after is not None)
         return {"messages": messages, "hasMore": answer["more"] or not whole}
 
@@ -152,7 +152,7 @@ class Pages:
             "before": bounds.before,
             "after": bounds.after,
             "most": bounds.limit,
-            "whole": self._keeps(),
+            "whole": self._keeps() and bounds.limit >= WORTH,
             "known": [{"b": block, "x": one.change, "f": one.first, "l": one.last} for block, one in known.items()],
         }
         raw = self._ask(orjson.dumps(question))
@@ -170,15 +170,20 @@ class Pages:
         if len(self._placed) > PLACED:
             self._placed.popitem(last=False)
 
-    def _fill(self, answer: Mapping[str, Any], known: Mapping[int, Block]) -> None:
-        """Have those blocks kept, soon, that are worth it."""
+    def _fill(self, answer: Mapping[str, Any], known: Mapping[int, Block], lines: Mapping[int, bytes]) -> None:
+        """Have those blocks kept, soon, that are worth it; `lines` are the page's."""
         if not self._keeps() or answer["to"] < answer["from"]:
             return
         rows: dict[int, list[list[Any]]] = {}
         for row in answer["rows"]:
             rows.setdefault(block_of(row[3]), []).append(row)
-        blocks = {place: _renewed(answer, known.get(place), some, self._generation()) for place, some in rows.items()}
-        worth = {place: block for place, block in blocks.items() if block is not None}
+        worth: dict[int, Block | None] = {}
+        for place, some in rows.items():
+            block = _renewed(answer, known.get(place), some, lines, self._generation())
+            if block is not None and sum(map(len, block.lines)) <= LONGEST:
+                worth[place] = block
+            elif block is not None and place in known:  # held any longer, all that it lacks would be read each time
+                worth[place] = None
         if worth:
             self._fills.append((answer["c"], worth))
             self._wake.set()
@@ -212,15 +217,27 @@ def _laid_over(answer: Mapping[str, Any], known: Mapping[int, Block]) -> dict[in
     return lines
 
 
-def _renewed(answer: Mapping[str, Any], held: Block | None, rows: Sequence[list[Any]], generation: str) -> Block | None:
-    """Return a block as of the answer, if it is worth keeping: new, or no more as it was in much of it."""
+def _renewed(
+    answer: Mapping[str, Any],
+    held: Block | None,
+    rows: Sequence[list[Any]],
+    page: Mapping[int, bytes],
+    generation: str,
+) -> Block | None:
+    """Return a block as of the answer, if it is worth keeping: new, or no more as it was in much of it.
+
+    What stands on the page is encoded already; of the rest nothing is before it is known to be worth it.
+    """
     lines = {} if held is None else {held.first + place: line for place, line in enumerate(held.lines)}
-    lines |= {row[3]: kept_line(row) for row in rows}
-    first, last = min(lines), max(lines)
-    full = len(lines) == BLOCK or last < answer["last"]
-    still_good = held is not None and len(rows) < STALE and not (full and len(held.lines) < len(lines))
-    if still_good or len(lines) < WORTH or len(lines) != last - first + 1:
+    seqs = lines.keys() | {row[3] for row in rows}
+    first, last = min(seqs), max(seqs)
+    begin = block_of(first) * BLOCK
+    full = last == begin + BLOCK
+    whole = first <= max(begin + 1, answer["first"]) and last == min(begin + BLOCK, answer["last"])
+    still_good = held is not None and len(rows) < STALE and not (full and len(held.lines) < len(seqs))
+    if still_good or not whole or len(seqs) < WORTH or len(seqs) != last - first + 1:
         return None
+    lines |= {row[3]: page.get(row[3]) or kept_line(row) for row in rows}
     at_us = max(rows[-1][10], 0 if held is None else held.at_us)
     return Block(generation, answer["change"], first, at_us, [lines[seq] for seq in range(first, last + 1)])
 

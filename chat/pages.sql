@@ -1,8 +1,8 @@
 -- A page of a conversation's history, for a reader who holds blocks of it: one call, one snapshot.
 --
 -- asked: {"u": user, "g": group or 0, "lo", "hi": the pair of a private conversation, "before", "after": seqs or null, "most":
--- entries, "whole": also read the rest of the blocks that are not held, "known": [{"b": block, "x": its change, "f", "l":
--- first and last seq in it}]}. A block is 64 entries; the first one ends with seq 64.
+-- entries, "whole": also read the rest of the blocks that are not held, but for long ones, "known": [{"b": block, "x": its
+-- change, "f", "l": first and last seq in it}]}. A block is 64 entries; the first one ends with seq 64.
 --
 -- Answers null to who is no member, else {"c": conversation, "low", "high", "change", "first", "last": seqs that there are,
 -- "from", "to": seqs of the page (none if to < from), "more": whether there are others in the direction asked for, "rows":
@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION chat_history_1(asked json) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     size CONSTANT int := 64;
+    longest CONSTANT int := 262144;  -- bytes of a block; a longer one is never kept (chat/tiers.py) and so not read whole
     grp bigint := (asked->>'g')::bigint;
     above bigint := (asked->>'before')::bigint;
     below bigint := (asked->>'after')::bigint;
@@ -51,12 +52,16 @@ BEGIN
     FROM generate_series((page_from - 1) / size, CASE WHEN page_to >= page_from THEN (page_to - 1) / size ELSE -1 END) AS b(number)
     LEFT JOIN json_to_recordset(asked->'known') AS k(b bigint, x bigint, f bigint, l bigint) ON k.b = b.number
     CROSS JOIN LATERAL (
-        SELECT * FROM entries i
-        WHERE i.conversation_id = place.id AND (k.b IS NULL OR k.x < place.change)
-          AND i.seq >= CASE WHEN whole OR k.b IS NOT NULL THEN b.number * size + 1 ELSE greatest(page_from, b.number * size + 1) END
-          AND i.seq <= CASE WHEN whole OR k.b IS NOT NULL THEN (b.number + 1) * size ELSE least(page_to, (b.number + 1) * size) END
-          AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)
-        ORDER BY i.seq LIMIT size) e  -- the limit has each block looked up: else all entries of the conversation were
+        SELECT * FROM (
+            SELECT r.*, sum(octet_length(r.content) + coalesce(octet_length(r.body), 0) + 300) OVER () AS bytes  -- 300: ids, times
+            FROM (
+                SELECT * FROM entries i
+                WHERE i.conversation_id = place.id AND (k.b IS NULL OR k.x < place.change)
+                  AND i.seq >= CASE WHEN whole OR k.b IS NOT NULL THEN b.number * size + 1 ELSE greatest(page_from, b.number * size + 1) END
+                  AND i.seq <= CASE WHEN whole OR k.b IS NOT NULL THEN (b.number + 1) * size ELSE least(page_to, (b.number + 1) * size) END
+                  AND (k.b IS NULL OR i.change > k.x OR i.seq < k.f OR i.seq > k.l)
+                ORDER BY i.seq LIMIT size) r) w  -- the limit has each block looked up: else all entries of the conversation were
+        WHERE k.b IS NOT NULL OR w.bytes <= longest OR w.seq BETWEEN page_from AND page_to) e
     LEFT JOIN users u ON u.id = e.sender_id;
     RETURN json_build_object('c', place.id, 'low', place.low, 'high', place.high, 'change', place.change,
         'first', place.first_seq, 'last', place.last_seq, 'from', page_from, 'to', page_to,

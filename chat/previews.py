@@ -30,7 +30,6 @@ KEY_SECONDS = 604_800  # of its life
 LENT_BYTES = 2_048  # of an entry that is left in Redis: longer ones are few, and cost as much there as they save
 MEMORY_BYTES = 33_554_432  # of previews kept by a process: those of 70,000 conversations
 ROOM = 200  # bytes that an entry takes beside its text
-HEAD = 200  # bytes in which an entry tells its place: before anything that a user wrote
 SIGNED = b'"media":{"id":'
 
 
@@ -119,8 +118,13 @@ class Previews:
 def _is_at(raw: bytes, address: Address) -> bool:
     """Tell whether an encoded entry is the one of this address; its time tells the lives of a restored database apart.
 
+    Only what stands where no user writes is believed: the place before the sender, and after everything else the times.
     One with media is not taken: the signature of its addresses may be days old.
     """
-    place = b'"seq":%d,"change":%d,' % (address.seq, address.change)
-    time = b'"createdAt":"%b"' % wire_time_us(address.at_us).encode()
-    return place in raw[:HEAD] and time in raw and SIGNED not in raw
+    place, _, rest = raw.partition(b',"senderId":')
+    _, _, times = rest.rpartition(b'"createdAt":"')
+    return (
+        place.endswith(b'"seq":%d,"change":%d' % (address.seq, address.change))
+        and times.startswith(b'%b"' % wire_time_us(address.at_us).encode())
+        and SIGNED not in raw
+    )

@@ -1,9 +1,10 @@
 """A shortcut: a GET that is answered in WSGI, before Flask's dispatch, which costs more than a short answer.
 
-Only what goes well goes this way: a plain request with a bearer token that is believed at the moment, that the function
-asked takes. All else (another token, no token, a preflight, a refusal) goes on to Flask's route of the same address,
-which answers it as it answers others. So there is one rule for who is let in and what a refusal looks like, and it does
-not stand here.
+Only plain requests go this way, with a bearer token that is believed at the moment, that the function asked takes.
+All else (another token, no token, a preflight) goes on to Flask's route of the same address, which answers it as it
+answers others. A refusal is Flask's to answer, too, but without asking its route: what is refused because too much is
+asked must not be asked twice. So there is one rule for who is let in and what a refusal looks like, and it does not
+stand here.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +36,7 @@ def add_shortcut(
 ) -> None:
     """Have `answer(node, caller, environ)` asked before Flask for GETs of this path; None leaves the request to Flask.
 
-    So does a ChatError. `query`: also for those with a query.
+    A ChatError is the answer. `query`: also for those with a query.
     """
     otherwise = cast("Application", app.wsgi_app)
     patterns = origins.patterns_of(app.config)
@@ -55,8 +56,8 @@ def add_shortcut(
             return otherwise(environ, start_response)
         try:
             found = answer(node, caller, environ)
-        except ChatError:
-            found = None
+        except ChatError as error:
+            return _refused(app, error, environ, start_response)
         if found is None:
             return otherwise(environ, start_response)
         cross = origins.cors_headers(origin, environ.get("HTTP_HOST"), patterns)
@@ -64,3 +65,12 @@ def add_shortcut(
         return [found.body]
 
     app.wsgi_app = application  # type: ignore[method-assign]
+
+
+def _refused(
+    app: Flask, error: ChatError, environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    """Answer as Flask does when a view raises this."""
+    with app.request_context(environ):
+        response = app.finalize_request(app.handle_user_exception(error))
+    return response(environ, start_response)

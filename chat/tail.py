@@ -46,7 +46,7 @@ class Tail:
         user_behind: Callable[[int, int], None],
     ):
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
-        after = "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)"
+        after = "SELECT chat_after_2($1::bigint, $2::bigint, $3::int)"
         # Two loops ask it, and a statement bears one call at a time.
         self._after = Statement(database_url, after, "chat filling")
         self._unlogged = Statement(database_url, after, "chat tail")
@@ -205,7 +205,7 @@ class Tail:
         for conversation, last in self._log.changes(conversations).items():
             row = self._entries(self._unlogged, conversation, last)
             if row is not None and last < row["upto"] == row["change"]:
-                self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
+                self._log.add(_events(row))
 
     def _fill_holes(self) -> None:
         while True:
@@ -229,7 +229,7 @@ class Tail:
         if row is None:
             audience.filling = False
             return
-        events = [entry_event(entry, row["version"]) for entry in row["entries"]]
+        events = _events(row)
         for event, entry in zip(events, row["entries"], strict=True):
             event.origin = self.origin(*entry[:3], *entry[5:7])  # its commit may not have been heard of here yet
         if not any(event.change == row["upto"] for event in events):
@@ -260,6 +260,10 @@ class Tail:
             return
         row = orjson.loads(answer or b'{"version":0,"members":[]}')
         self._hub().members_read(audience, row["version"], row["members"])
+
+
+def _events(row: dict[str, Any]) -> list[Event]:
+    return [entry_event(entry, row["version"], changed=entry[3] in row["changed"]) for entry in row["entries"]]
 
 
 def _changed(conversation: int, row: dict[str, Any]) -> Event:

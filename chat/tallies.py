@@ -35,7 +35,9 @@ SQL = "SELECT chat_unread_1($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint
 LANES = 2  # statements in flight: one batch is answered while the database counts the next
 AT_ONCE = 64  # users of one statement: some 3 ms of the database, for which the next ones wait
 QUEUED = 2_000  # users who wait; beyond, the database needs longer than anybody wants to wait
-KEPT_BYTES = 67_108_864  # of answers kept by a process: those of 3,000 users with 50 conversations each
+KEPT_BYTES = 67_108_864  # of answers kept by a process: those of 1,700 users with 50 conversations each
+USER_BYTES = 400  # that a kept answer takes beside its text, and ROW_BYTES for each conversation in its tally: measured
+ROW_BYTES = 330
 
 
 class Tallies:
@@ -139,11 +141,11 @@ class Tallies:
     def _keep(self, answers: Mapping[int, tuple[Tally, bytes, float]]) -> None:
         for user, answer in answers.items():
             before = self._kept.pop(user, None)
-            self._bytes += len(answer[1]) - (len(before[1]) if before else 0)
+            self._bytes += _size(answer) - (_size(before) if before else 0)
             self._kept[user] = answer
         while self._bytes > KEPT_BYTES:
-            _, (_, forgotten, _) = self._kept.popitem(last=False)
-            self._bytes -= len(forgotten)
+            _, forgotten = self._kept.popitem(last=False)
+            self._bytes -= _size(forgotten)
 
     def _lend(self, tallies: Mapping[int, Tally]) -> None:
         """Leave new tallies in Redis for the other processes."""
@@ -156,6 +158,10 @@ class Tallies:
             pipeline.execute()
         except RedisError as error:
             logger.info("Redis did not take %d tallies: %s", len(tallies), error)
+
+
+def _size(kept: tuple[Tally, bytes, float]) -> int:
+    return USER_BYTES + ROW_BYTES * len(kept[0].named) + len(kept[1])
 
 
 def _addresses(tallies: Iterable[Tally]) -> list[Address]:

@@ -3,7 +3,8 @@
 `history:hot:{id}:{block}`: entries of the last 24 hours, as they are. `history:frequent:…`: blocks that were hot within
 the last 7 days, compressed. `history:cold:…`: older ones, read on demand and kept for minutes. Hot and frequent blocks
 stand in a sorted set by age, so that demoting finds the old ones without looking at the others; a key that fell out of
-it expires all the same.
+it expires all the same. The two sets do not expire: Redis evicts only what does, and a set that went would hide its
+blocks from whoever has to choose what gives way. They forget what is older than a week, so they are bounded.
 
 What is in a block is judged by its reader (chat/pages.py): here nothing has to be right but the tier. No event loop is
 needed: the server reads and fills, Celery demotes.
@@ -19,13 +20,13 @@ from redis import Redis, RedisError
 
 from chat.blocks import Block
 
-__all__ = ["COLD", "FREQUENT", "HOT", "Tiers"]
+__all__ = ["COLD", "FREQUENT", "HOT", "LONGEST", "Tiers"]
 
 HOT, FREQUENT, COLD = "hot", "frequent", "cold"
 COLD_SECONDS = 600  # of a block that somebody scrolled back to: as long as they read there
 LATE_SECONDS = 7_200  # that a hot block outlives its day, for a beat that was away
 WEEK = 604_800  # seconds: no key of ours lives longer
-LONGEST = 262_144  # bytes of a block; longer ones cost more to move than they save
+LONGEST = 262_144  # bytes of a block, as in pages.sql; longer ones cost more to move than they save
 LEVEL = 1  # of zlib: 23 kB of prose to 8 in 0.1 ms, and back in 0.04; level 6 saves a tenth more for four times that
 BATCH = 200  # blocks of one step: some 6 MB through this process
 STEPS = 25  # of a run: 5,000 blocks, some seconds; the next run goes on
@@ -65,15 +66,19 @@ class Tiers:
         self.found["none"] += len(asked) // 3 - len(kept)
         return kept
 
-    def keep(self, number: int, blocks: Mapping[int, Block]) -> None:
-        """Keep blocks that were just read, each in the tier of its age. Raises RedisError."""
+    def keep(self, number: int, blocks: Mapping[int, Block | None]) -> None:
+        """Keep blocks that were just read, each in the tier of its age; None: it has become too long, let go of it.
+
+        Raises RedisError.
+        """
         now = time.time()
         pipeline = self._redis.pipeline(transaction=False)
         for place, block in blocks.items():
-            text = block.encoded()
-            age = now - block.at_us / SECOND_US
-            if len(text) > LONGEST:
+            text = b"" if block is None else block.encoded()
+            if block is None or len(text) > LONGEST:
+                pipeline.delete(*(self._key(tier, number, place) for tier in (HOT, COLD, FREQUENT)))
                 continue
+            age = now - block.at_us / SECOND_US
             if age >= self._hot_seconds:
                 pipeline.set(self._key(COLD, number, place), text, ex=COLD_SECONDS)
             else:
@@ -81,6 +86,7 @@ class Tiers:
                 pipeline.set(self._key(HOT, number, place), text, ex=life)
                 self._note(pipeline, HOT, f"{number}:{place}", block.at_us / SECOND_US)
         if pipeline.command_stack:
+            pipeline.zremrangebyscore(self._index(HOT), "-inf", now - WEEK)  # nobody demotes without Celery's beat
             pipeline.execute()
 
     def demote(self, now: float) -> int:
@@ -106,13 +112,17 @@ class Tiers:
 
         Raises RedisError.
         """
+        count = self._drop(FREQUENT)
+        # While there are frequent ones left, which a run's bound may have saved, no hot one goes.
+        return count if self._redis.zcard(self._index(FREQUENT)) else count + self._drop(HOT)
+
+    def _drop(self, tier: str) -> int:
         count = 0
-        for tier in (FREQUENT, HOT):
-            for _ in range(STEPS):
-                dropped = self._drop_oldest(tier) if self._filled() > self._shares[tier] else 0
-                count += dropped
-                if not dropped:
-                    break
+        for _ in range(STEPS):
+            dropped = self._drop_oldest(tier) if self._filled() > self._shares[tier] else 0
+            count += dropped
+            if not dropped:
+                break
         return count
 
     def _drop_oldest(self, tier: str) -> int:
@@ -141,7 +151,7 @@ class Tiers:
 
     def _note(self, pipeline: Any, tier: str, name: str, at: float) -> None:
         pipeline.zadd(self._index(tier), {name: at})
-        pipeline.expire(self._index(tier), WEEK)
+        pipeline.persist(self._index(tier))  # earlier versions let it expire
 
     def _key(self, tier: str, number: int, block: int) -> str:
         return f"{self._prefix}{tier}:{number}:{block}"

@@ -32,7 +32,7 @@ NOT_HAD = "55P03"  # lock_timeout
 PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
 AT_ONCE = {"40001", "40P01", NOT_HAD}  # serialization failure, deadlock, a lock for which it has waited already
 DATA = {"22", "23", "54"}  # SQLSTATE classes that are a message's fault; anything else is the database's, and may pass
-STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN, UNKNOWN_MEDIA = range(8)
+STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN, UNKNOWN_MEDIA, ALTERED = range(9)
 REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user", UNKNOWN_MEDIA: "unknown_media"}
 
 
@@ -235,7 +235,7 @@ class Writer:
         places = {row["c"] for row in rows}
         return orjson.dumps(rows), None if None in places else _array(places), _array(media) if media else None
 
-    def _finish(self, batch: list[Outgoing], rows: list[list[int]]) -> list[Outgoing]:
+    def _finish(self, batch: list[Outgoing], rows: list[list[Any]]) -> list[Outgoing]:
         """Answer every message of a committed batch, tell the new ones, and return those found busy, in order."""
         events: list[Event] = []
         busy: list[Outgoing] = []
@@ -247,7 +247,7 @@ class Writer:
             elif verdict == BUSY:
                 message.busy += 1
                 busy.append(message)
-            elif verdict == KNOWN:
+            elif verdict in (KNOWN, ALTERED):
                 self._answer(message, self._known(message, row))
             else:
                 self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))
@@ -266,11 +266,14 @@ class Writer:
         self._answer(message, Sent(event.raw, known=False))
         return event
 
-    def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
-        _, _, number, seq, change, stamp, _, digest, _ = row
+    def _known(self, message: Outgoing, row: list[Any]) -> Sent | ChatError:
+        """Return the answer to a resend: of what has media or has changed, the message as it stands in the database."""
+        _, _, number, seq, change, stamp, _, digest, _, *altered = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
-        return Sent(message.json(number, seq, change, stamp), known=True)
+        if altered:
+            message.type, message.content, message.body, *altered = altered
+        return Sent(message.json(number, seq, change, stamp, *altered), known=True)
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""

@@ -1,4 +1,4 @@
-"""Uploads, and the entries that use them"""
+"""Uploads, the entries that use them, and when an entry changed that nobody edited"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,15 +27,14 @@ def upgrade() -> None:
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("created_at", MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("ready_at", MOMENT, nullable=True),
+        sa.Column("look_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
     unused = sa.text("NOT used")
     op.create_index("media_unused", "media", ["owner_id", "created_at"], postgresql_where=unused)
     op.create_index("media_unused_by_age", "media", ["created_at"], postgresql_where=unused)
-    pending = sa.text("thumbnail = 'pending'")
-    op.create_index("media_pending", "media", ["created_at"], postgresql_where=pending)
-    op.create_index("media_ready", "media", ["ready_at"], postgresql_where=sa.text("ready_at IS NOT NULL"))
+    op.create_index("media_owing", "media", ["look_at"], postgresql_where=sa.text("look_at IS NOT NULL"))
     op.create_table(
         "media_uses",
         sa.Column("media_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -44,8 +43,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("media_id", "conversation_id", "seq"),
     )
     op.create_index("media_uses_entry", "media_uses", ["conversation_id", "seq"])
+    op.add_column("entries", sa.Column("changed_at", MOMENT, nullable=True))
+    op.drop_index("entries_changed", "entries")
+    changed = sa.text("changed_at IS NOT NULL")
+    op.create_index("entries_changed", "entries", ["conversation_id", "change"], postgresql_where=changed)
 
 
 def downgrade() -> None:
+    op.drop_index("entries_changed", "entries")
+    op.drop_column("entries", "changed_at")
+    changed = sa.text("edited_at IS NOT NULL OR recalled_at IS NOT NULL")
+    op.create_index("entries_changed", "entries", ["conversation_id", "change"], postgresql_where=changed)
     op.drop_table("media_uses")
     op.drop_table("media")

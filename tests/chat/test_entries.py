@@ -17,7 +17,7 @@ def row(seq: int, content: str = "hi", edited: int | None = None) -> list[Any]:
 
 
 def test_an_entry_is_a_message_and_once_changed_an_update() -> None:
-    event, changed = entry_event(row(1), 3), entry_event(row(1, edited=5))
+    event, changed = entry_event(row(1), 3), entry_event(row(1), changed=True)
     assert (event.name, event.scope, event.target, event.seq, event.change) == ("message", CONVERSATION, 7, 1, 101)
     assert event.version == 3
     assert changed.name == "message.updated"

@@ -206,7 +206,7 @@ def test_history_through_the_tiers_is_history_from_the_database(world: World, st
 EDIT = """
 WITH head AS (
     UPDATE conversation_heads SET change = change + 1 WHERE conversation_id = :id RETURNING change)
-UPDATE entries SET content = :content, edited_at = now(), change = head.change FROM head
+UPDATE entries SET content = :content, edited_at = now(), changed_at = now(), change = head.change FROM head
 WHERE conversation_id = :id AND seq = :seq
 """
 ROWS = """

@@ -70,6 +70,19 @@ def test_members_see_what_an_entry_uses_that_they_see(world: World) -> None:
     assert may_see(world, name, ann, bob, late, eve) == [True, True, True, False]
 
 
+def test_what_was_recalled_or_is_gone_by_retention_is_not_seen_by_its_upload_either(world: World) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    group, name = world.group(ann, bob), kept(world, ann)
+    seqs = [world.send(group, ann, media=name) for _ in range(3)]
+    world.recall(group, seqs[2])
+    assert may_see(world, name, ann, bob) == [True, True]
+    world.sql("UPDATE conversation_heads SET first_seq = :seq WHERE conversation_id = :id",
+              seq=seqs[1], id=world.number(group))  # fmt: skip
+    assert may_see(world, name, bob) == [True]
+    world.recall(group, seqs[1])
+    assert may_see(world, name, ann, bob) == [True, False]
+
+
 def test_a_signed_address_needs_nobody(world: World) -> None:
     (ann,) = world.people("Ann")
     name = kept(world, ann)

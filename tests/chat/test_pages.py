@@ -354,6 +354,72 @@ def test_few_entries_are_not_worth_a_block(world: World, desk: Desk, store: redi
     assert not list(store.scan_iter(f"{desk.tiers._prefix}*"))
 
 
+def test_for_a_few_entries_no_block_is_read(world: World, desk: Desk, store: redis.Redis) -> None:
+    ann = world.person()
+    group = filled(world, ann, 64)
+    for limit, told in ((1, 1), (pages_module.WORTH - 1, pages_module.WORTH - 1), (pages_module.WORTH, 64)):
+        desk.read(ann, group, limit=limit)
+        assert desk.told[-1] == told
+
+
+@pytest.mark.parametrize("media", [False, True])
+def test_a_block_that_is_too_long_to_be_kept_is_not_read_either(
+    world: World, desk: Desk, store: redis.Redis, media: bool
+) -> None:
+    ann = world.person()
+    group = filled(world, ann, 128)
+    long = "'{\"metadata\":\"' || repeat('漢', 1400) || '\"}'" if media else "repeat('漢', 1400)"  # 4,200 bytes
+    world.sql(f"UPDATE entries SET {'body' if media else 'content'} = {long} WHERE conversation_id = :id AND seq <= 64",
+              id=world.number(group))  # fmt: skip
+    for _ in range(2):
+        assert desk.read(ann, group, 61, limit=20) == world.page(ann, group, 61, limit=20)
+        assert desk.told[-1] == 20
+    desk.read(ann, group, 75, limit=20)
+    assert desk.told[-1] == 10 + 64  # of the block beside it, which is as others are, all
+    assert len(list(store.scan_iter(f"{desk.tiers._prefix}hot:*"))) == 1
+
+
+def test_a_block_that_has_become_too_long_is_let_go(world: World, desk: Desk, store: redis.Redis) -> None:
+    ann = world.person()
+    group = filled(world, ann, 20)
+    desk.read(ann, group)
+    assert len(list(store.scan_iter(f"{desk.tiers._prefix}hot:*"))) == 1
+    for _ in range(30):
+        world.send(group, ann, "x" * 9_000)
+    told = []
+    for _ in range(3):
+        assert desk.read(ann, group, 10, limit=1) == world.page(ann, group, 10, limit=1)
+        told.append(desk.told[-1])
+    assert told == [30, 1, 1]
+    assert not list(store.scan_iter(f"{desk.tiers._prefix}hot:*"))
+
+
+def test_what_is_too_long_to_be_kept_does_not_wait_for_it(
+    world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = world.person()
+    group = filled(world, ann, 30)
+    monkeypatch.setattr(pages_module, "LONGEST", 1_000)
+    desk.pages.page(ann.user_id, group, Bounds(None, None, 50))
+    assert not desk.pages._fills
+
+
+@pytest.mark.parametrize("entries", [pages_module.WORTH - 2, 40])
+def test_no_entry_is_encoded_twice(world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+    ann = world.person()
+    group = filled(world, ann, entries)
+    encoded: list[int] = []
+    kept_line = pages_module.kept_line
+
+    def noted(row: Any) -> bytes:
+        encoded.append(row[3])
+        return kept_line(row)
+
+    monkeypatch.setattr(pages_module, "kept_line", noted)
+    desk.read(ann, group)
+    assert sorted(encoded) == list(range(1, entries + 1))
+
+
 def test_what_is_remembered_and_waits_is_bounded(world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages_module, "PLACED", 2)
     ann = world.person()

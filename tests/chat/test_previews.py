@@ -101,6 +101,31 @@ def test_another_entry_in_redis_is_not_taken(
     assert finder.find(address)[7]["content"] == "meant"
 
 
+@pytest.mark.parametrize("body", [
+    '{"metadata":{"seq":4,"change":9,"createdAt":"TIME"}}',
+    '{"metadata":{"a":{"seq":4,"change":9,"senderId":"ann","createdAt":"TIME"}}}',
+])  # fmt: skip
+def test_nothing_that_a_user_wrote_is_taken_for_an_entrys_place(
+    finder: Finder, store: redis.Redis, request: Any, body: str
+) -> None:
+    body = body.replace("TIME", TIME)
+    for seq, change, at_us in ((3, 8, AT_US - 1), (3, 9, AT_US), (4, 8, AT_US), (4, 9, AT_US - 1)):
+        other = row(seq, change, body)
+        other[10] = at_us
+        store.set(f"{request.node.name}:{KEY}7", previews_module.line_json(previews_module.kept_line(other)))
+        assert finder.previews._from_redis([Address(7, 9, 4, AT_US)]) == {}
+    store.set(f"{request.node.name}:{KEY}7", previews_module.line_json(previews_module.kept_line(row(4, 9, body))))
+    assert 7 in finder.previews._from_redis([Address(7, 9, 4, AT_US)])
+
+
+def test_an_entry_that_was_edited_and_recalled_is_found_all_the_same(
+    finder: Finder, store: redis.Redis, request: Any
+) -> None:
+    said = [*row()[:11], AT_US + 5, AT_US + 9]
+    store.set(f"{request.node.name}:{KEY}7", previews_module.line_json(previews_module.kept_line(said)))
+    assert 7 in finder.previews._from_redis([Address(7, 9, 4, AT_US)])
+
+
 def test_one_with_media_is_signed_anew(finder: Finder, store: redis.Redis, request: Any, monkeypatch: Any) -> None:
     sign_with({"MEDIA_SECRET": "of this test", "JWT_SECRET": ""})
     body = '{"media":{"id":"%s","kind":"image","url":"/uploads/images/a.png"}}' % ("a" * 32)

@@ -1,5 +1,6 @@
 """A shortcut answers what it takes and leaves the rest to Flask."""
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from flask import Flask
 
 from chat.errors import ChatError
 from chat.frames import Caller
+from chat.routes import errors
 from chat.shortcut import Answer, add_shortcut
 
 CALLER = Caller(1, "ann", 1)
@@ -61,14 +63,33 @@ def test_a_query_is_taken_where_it_is_said(app: Flask) -> None:
     assert ask(app, "/other").status_code == 404
 
 
-def test_what_is_not_taken_or_refused_is_left_to_flask(app: Flask) -> None:
-    def refuse(*_: Any) -> Answer:
-        raise ChatError("overloaded")
-
+def test_what_is_not_taken_is_left_to_flask(app: Flask) -> None:
     add_shortcut(app, "/quick", lambda *_: None)
     assert ask(app).data == b"by Flask"
+
+
+def test_what_is_refused_is_not_asked_again_and_looks_as_elsewhere(app: Flask) -> None:
+    asked: list[str] = []
+
+    def refuse(*_: Any) -> Answer:
+        asked.append("quickly")
+        raise ChatError("overloaded", retry_after=3)
+
+    def view() -> Any:
+        asked.append("by Flask")
+        raise ChatError("overloaded", retry_after=3)
+
+    app.register_blueprint(errors.blueprint)
+    app.after_request(lambda response: response.headers.add("X-After", "yes") or response)
+    app.extensions["chat.node"].metrics = SimpleNamespace(errors=Counter())
+    app.view_functions["<lambda>"] = view
+    expected = ask(app)
     add_shortcut(app, "/quick", refuse)
-    assert ask(app).data == b"by Flask"
+    told = ask(app)
+    assert asked == ["by Flask", "quickly"]
+    assert (told.status_code, told.data, [*told.headers]) == (503, expected.data, [*expected.headers])
+    assert (told.headers["Retry-After"], told.headers["X-After"]) == ("3", "yes")
+    assert app.extensions["chat.node"].metrics.errors == {"overloaded": 2}
 
 
 @pytest.mark.parametrize("proxies", [0, 1])

@@ -94,6 +94,21 @@ def test_what_was_committed_and_never_told_reaches_its_members(world: World, wat
     assert contents(session) == ["0", "1", "2"]
 
 
+def test_a_change_that_was_never_told_comes_as_an_update(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    seq = world.send(club, bob, "with a picture")
+    session = watch.come(ann, club)
+    world.sql(CHANGE, id=world.number(club), seq=seq)
+    world.send(club, bob, "new")
+    watch.look()
+    watch.wait(session, 2)
+    assert [(event.name, event.seq) for event in session.carrier.events] == [
+        ("message.updated", seq),
+        ("message", seq + 1),
+    ]
+
+
 def test_what_was_told_is_not_read_again(world: World, watch: Watch) -> None:
     ann, bob = world.people("Ann", "Bob")
     club = world.group(ann, bob)
@@ -392,3 +407,12 @@ def test_what_is_remembered_as_told_is_bounded(watch: Watch, monkeypatch: pytest
         watch.tail.told([Event("message", b"{}", CONVERSATION, number, change=1)])
         assert watch.tail._told_of(CONVERSATION, number) == 1
     assert sum(map(len, watch.tail._told)) <= 22
+
+
+# As a thumbnail does that comes later.
+CHANGE = """
+WITH head AS (
+    UPDATE conversation_heads SET change = change + 1 WHERE conversation_id = :id RETURNING change)
+UPDATE entries SET body = '{"media":{}}', changed_at = now(), change = head.change FROM head
+WHERE conversation_id = :id AND seq = :seq
+"""

@@ -1,5 +1,6 @@
 """Unread in all and by conversation: counted by the database at each question, whatever is kept in between."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,11 +20,29 @@ from chat.postgres import Lost
 from chat.services import conversations
 from chat.stores import redis_pool
 from chat.tallies import Tallies
-from chat.tally import KEY, read_tally
+from chat.tally import KEY, Tally, read_tally
 from tests.chat.world import World
 
 DEAD = {"REDIS_URL": "redis://127.0.0.1:1"}
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+# What no database can have written, and none can be asked of: it must not fail those who ask at the same moment.
+OUT_OF_RANGE = [
+    b"[9223372036854775808,1,[]]",
+    b"[-9223372036854775809,1,[]]",
+    b"[1,1e300,[]]",
+    b"[1,1,[[9223372036854775808,null,null,1,1,1,1]]]",
+    b"[1,1,[[1,null,null,1,1,18446744073709551615,1]]]",
+    b"[1,1,[[1,null,null,null,1,1,1]]]",
+    b"[1,1,[[1,5,null,1,1,1,1]]]",
+    b"[1,1,[[1,null,null,1,1,1,9000000000000000000]]]",
+    b"[1,1,[[1,null,null,1,1,1,-1]]]",
+    b"[true,1,[]]",
+    b"[1,1,{}]",
+    b"[1,1,[[],[]]]",
+    b"[1,1,[5]]",
+]
 
 
 class Desk:
@@ -286,7 +305,7 @@ def test_an_old_key_in_redis_hides_nothing(world: World, desks: list[Desk], stor
     assert desks[1].ask(bob)["total"] == 2
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{}", b"[1,2]", b"[1,2,[[1]]]", b'["x",1,[]]', b"\xff"])
+@pytest.mark.parametrize("rubbish", [b"", b"{}", b"[1,2]", b"[1,2,[[1]]]", b'["x",1,[]]', b"\xff", *OUT_OF_RANGE])
 def test_what_makes_no_sense_in_redis_is_counted_anew(
     world: World, desk: Desk, store: redis.Redis, rubbish: bytes
 ) -> None:
@@ -343,10 +362,34 @@ def test_answers_are_kept_within_their_bound(world: World, desk: Desk, monkeypat
     ann, *others = world.people("Ann", *["Bob"] * 5)
     group = world.group(ann, *others)
     world.send(group, ann)
-    monkeypatch.setattr(tallies_module, "KEPT_BYTES", 1_000)
+    monkeypatch.setattr(tallies_module, "KEPT_BYTES", 3_000)
     assert [desk.ask(other)["total"] for other in others] == [1] * 5
-    assert 0 < desk.tallies._bytes <= 1_000
-    assert desk.tallies._bytes == sum(len(answer) for _, answer, _ in desk.tallies._kept.values())
+    assert 0 < desk.tallies._bytes <= 3_000
+    assert 0 < len(desk.tallies._kept) < 5
+    for _ in range(2):  # one that is kept anew counts once
+        world.send(group, ann)
+        desk.ask(others[-1])
+    assert desk.tallies._bytes == sum(map(tallies_module._size, desk.tallies._kept.values()))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50, 1_000])
+def test_what_is_counted_of_a_kept_answer_is_what_it_takes(desk: Desk, rows: int) -> None:
+    big = 1_790_000_000_000_000
+    users = range(10**6, 10**6 + max(2_000 // max(rows, 1), 20))
+
+    def kept(user: int) -> tuple[Tally, bytes, float]:
+        named = [[user + row, user * 7 + row, user * 9 + row, 300 + row, big + row, big + row, big + row]
+                 for row in range(rows)]  # fmt: skip
+        tally = read_tally(Tally(user * 2**40, user, named).encoded())
+        assert tally is not None
+        return tally, b"x" * (60 + 100 * rows), user / 7
+
+    kept(1)
+    tracemalloc.start()
+    desk.tallies._keep({user: kept(user) for user in users})
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.8 < taken / desk.tallies._bytes < 1.2
 
 
 def test_counts_hold_through_random_doings(world: World, desks: list[Desk]) -> None:

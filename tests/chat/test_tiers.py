@@ -55,7 +55,7 @@ def test_a_block_is_kept_by_its_age(tiers: Tiers, store: redis.Redis) -> None:
     assert found["cold:7:0"] <= 600
     assert 4 * HOUR < found["hot:7:2"] <= 6 * HOUR + 5
     assert 24 * HOUR < found["hot:7:3"] <= 26 * HOUR + 5
-    assert all(0 < life <= 7 * DAY for life in found.values())
+    assert all(0 < life <= 7 * DAY for name, life in found.items() if name != "hot")
 
 
 def test_blocks_are_found_in_every_tier(tiers: Tiers) -> None:
@@ -210,6 +210,38 @@ def test_under_more_pressure_hot_blocks_go_too_the_oldest_first(
     assert left
     assert left[0] > 0
     assert left == list(range(left[0], place))
+
+
+def test_a_run_that_reaches_its_bound_among_frequent_blocks_drops_no_hot_one(
+    tiers: Tiers, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiers_module, "BATCH", 2)
+    monkeypatch.setattr(tiers_module, "STEPS", 3)
+    monkeypatch.setattr(tiers, "_filled", lambda: 100.0)
+    tiers.keep(7, {place: block(23) for place in range(10)})
+    tiers.demote(time.time() + 2 * HOUR)
+    tiers.demote(time.time() + 2 * HOUR)
+    tiers.keep(8, {place: block() for place in range(5)})
+    assert tiers.relieve() == 6
+    assert len([name for name in kept(tiers, store) if name.startswith("hot:")]) == 5
+    assert tiers.relieve() == 4 + 5  # the last frequent ones, and then there is nothing else
+
+
+def test_no_eviction_can_take_the_sets_that_say_what_may_give_way(tiers: Tiers, store: redis.Redis) -> None:
+    tiers.keep(7, {0: block(23), 1: block()})
+    tiers.demote(time.time() + 2 * HOUR)
+    for tier in (HOT, FREQUENT):
+        store.expire(f"{tiers._prefix}{tier}", 1_000)  # as an earlier version left them
+    tiers.keep(7, {2: block(23)})
+    tiers.demote(time.time() + 2 * HOUR)
+    found = kept(tiers, store)
+    assert {name for name, life in found.items() if life == -1} == {"hot", "frequent"}  # all else may be evicted
+
+
+def test_the_set_of_hot_blocks_is_bounded_without_a_beat(tiers: Tiers, store: redis.Redis) -> None:
+    store.zadd(f"{tiers._prefix}hot", {"7:0": time.time() - 8 * DAY, "7:1": time.time() - 6 * DAY})
+    tiers.keep(7, {2: block()})
+    assert store.zrange(f"{tiers._prefix}hot", 0, -1) == [b"7:1", b"7:2"]
 
 
 def test_a_redis_without_a_limit_is_never_full(tiers: Tiers, store: redis.Redis) -> None:

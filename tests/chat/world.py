@@ -150,7 +150,8 @@ class World:
                    UPDATE conversation_heads
                    SET change = change + 1, last_recalled_seq = greatest(last_recalled_seq, :seq)
                    WHERE conversation_id = :id RETURNING change)
-               UPDATE entries SET content = '', body = NULL, recalled_at = now(), change = head.change FROM head
+               UPDATE entries
+               SET content = '', body = NULL, recalled_at = now(), changed_at = now(), change = head.change FROM head
                WHERE conversation_id = :id AND seq = :seq""",
             id=self.number(wire_id),
             seq=seq,

@@ -95,6 +95,37 @@ def test_what_an_entry_uses_stays(world: World, folder: Folder, ann: Caller) -> 
     assert names(folder) == files_of(name)
 
 
+def test_what_is_used_is_noted_so_that_it_is_looked_at_no_more(
+    world: World, folder: Folder, ann: Caller, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "NOTED", 2)
+    used, held, unsent = [[upload(world, folder, ann) for _ in range(count)] for count in (5, 1, 1)]
+    for name in used + held:
+        world.send(world.group(ann), ann, media=name)
+    with engine.connect() as holder:
+        holder.execute(text("SELECT FROM media WHERE name = :name FOR NO KEY UPDATE"), {"name": held[0]})
+        orphans.unused()
+    noted = "SELECT name FROM media WHERE owner_id = :id AND used"
+    assert {row.name for row in world.rows(noted, id=ann.user_id)} == set(used)
+    orphans.unused()
+    assert {row.name for row in world.rows(noted, id=ann.user_id)} == {*used, *held}
+    assert rows(world, ann) == {*used, *held, *unsent}
+
+
+def test_what_was_used_while_its_row_was_being_locked_stays(
+    world: World, folder: Folder, ann: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, group = upload(world, folder, ann, 25), world.group(ann)
+    monkeypatch.setattr(orphans, "_note_used", lambda: None)
+    # What it saw when it began: a row that nobody used yet.
+    monkeypatch.setattr(
+        orphans, "LOCK", text("SELECT id FROM media WHERE name = :name FOR UPDATE").bindparams(name=name)
+    )
+    world.send(group, ann, media=name)
+    orphans.unused()
+    assert rows(world, ann) == {name}
+
+
 def test_more_than_a_batch_goes_in_one_run(world: World, folder: Folder, ann: Caller) -> None:
     for _ in range(orphans.BATCH + 5):
         kept(world, ann)

@@ -50,7 +50,7 @@ class Studio:
 
         engine = create_engine(self.deployment.postgres.url)
         with engine.begin() as connection:
-            connection.execute(text("UPDATE media SET created_at = created_at - interval '1 minute'"))
+            connection.execute(text("UPDATE media SET look_at = look_at - interval '1 minute'"))
         engine.dispose()
 
     def forget_tasks(self) -> None:
@@ -99,7 +99,7 @@ def test_a_large_image_gets_its_thumbnail_and_its_readers_hear_of_it(studio: Stu
     update = reader.wait("message.updated", lambda data: data["id"] == message["id"])
     assert update["change"] == message["change"] + 1
     assert update["media"]["placeholder"].startswith("data:image/webp;base64,")
-    assert update["editedAt"]
+    assert "editedAt" not in update
     late = download(studio.bob, update["media"]["thumbnailUrl"])
     assert opened(late.content).size == (480, 360)
     assert late.headers["ETag"] != early.headers["ETag"]

@@ -100,8 +100,7 @@ export class ItemView {
   }
 
   #metaParts({ entry, mine, status }, label) {
-    const { createdAt } = entry;
-    const editedAt = mediaOf(entry) ? null : entry.editedAt; // a thumbnail that came later is nobody's edit
+    const { createdAt, editedAt } = entry;
     const title = fullTime(createdAt, language);
     const time = el('time', { datetime: createdAt, title }, timeOfDay(createdAt, language));
     return [editedAt ? `${say('edited')} ` : '', time, ...(mine ? [ticks(status, label)] : [])];

@@ -35,7 +35,8 @@ def crowd(engine: Any) -> tuple[World, Caller, str]:
     world.sql(FILL_ENTRIES, id=number, sender=bob.user_id, entries=ENTRIES)
     world.sql("UPDATE conversation_heads SET member_count = :n WHERE conversation_id = :id", id=number, n=MEMBERS + 2)
     world.sql(
-        "UPDATE entries SET recalled_at = now() WHERE conversation_id = :id AND seq % 100 = 0 AND seq < 10000",
+        "UPDATE entries SET recalled_at = now(), changed_at = now() "
+        "WHERE conversation_id = :id AND seq % 100 = 0 AND seq < 10000",
         id=number,
     )
     world.sql("ANALYZE")
