@@ -155,7 +155,7 @@ def test_pictures_keep_their_place_while_they_load(person: MakePerson) -> None:
     expect(bo.texts.last).to_have_text("below")
     places = "nodes => nodes.map(node => JSON.stringify(node.getBoundingClientRect()))"
     expect(bo.pictures).to_have_count(2)
-    bo.page.wait_for_function("document.querySelector('.picture').dataset.state === 'loading'")
+    expect(bo.page.locator(".picture").first).to_have_attribute("data-state", "loading")
     before = bo.page.locator(".picture, .message").evaluate_all(places)
     grounds = bo.pictures.evaluate_all("nodes => nodes.map(node => node.style.backgroundImage.slice(0, 15))")
     assert grounds == ['url("data:image'] * 2
@@ -177,7 +177,7 @@ def test_pictures_far_away_are_not_loaded(person: MakePerson) -> None:
     bo.inside()
     bo.open(ada.name)
     expect(bo.pictures).to_have_count(24)
-    bo.page.wait_for_function("document.querySelectorAll('.picture[data-state=shown]').length > 1")
+    expect(bo.page.locator(".picture[data-state=shown]").nth(1)).to_be_attached()
     assert len(loaded) < 20
 
 
