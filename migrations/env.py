@@ -22,7 +22,8 @@ from chat.extensions import Base, db
 FUNCTIONS = Path(chat.__file__).parent
 NAMES = re.compile(r"^CREATE OR REPLACE FUNCTION (\w+)\(", re.MULTILINE)
 THERE = """
-SELECT count(DISTINCT proname) FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname = ANY (:names)
+SELECT count(DISTINCT proname) FROM pg_proc
+WHERE pronamespace = current_schema()::regnamespace AND proname = ANY (:names)
 """
 LOCK = 0x63686174  # "chat": two hosts that start at once migrate one after the other
 
