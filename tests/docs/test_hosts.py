@@ -185,7 +185,7 @@ def start_proxy(site: Hosts) -> str:
 
 
 def look_at_redis(site: Hosts) -> None:
-    """See that Redis has the settings of the chapter: nobody comes in without the password, and its memory is bounded."""
+    """See that Redis has the chapter's settings: nobody comes in without the password, and its memory is bounded."""
     with site.network.on("web1"):
         with redis.Redis(hosts()["redis"]) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
