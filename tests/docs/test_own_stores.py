@@ -1,4 +1,4 @@
-"""docs/deployment.md, "PostgreSQL and Redis of your own": its SQL makes a database that will do, its lines start units."""
+"""docs/deployment.md, "PostgreSQL and Redis of your own": its SQL makes a database that will do; its lines."""
 
 import os
 import re
