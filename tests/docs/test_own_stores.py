@@ -6,7 +6,11 @@ import subprocess
 import sys
 
 import psycopg
+import pytest
 
+from app import create_app
+from chat.config import SETTINGS
+from chat.postgres import Statement
 from tests.deployment import ROOT, Deployment
 from tests.docs.proxy import DEPLOY
 
@@ -49,3 +53,14 @@ def test_the_lines_start_what_the_units_start() -> None:
     )
     lines = [re.sub(r"\s+#.*", "", line) for line in block("sh").splitlines()]
     assert lines == [line.replace(" --loglevel=WARNING", "") for line in started]
+
+
+def test_a_web_process_has_as_many_connections_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements: list[Statement] = []
+    monkeypatch.setattr(Statement, "__init__", lambda self, *_: statements.append(self))
+    app = create_app({"DATABASE_URL": "postgresql+psycopg://", "REDIS_URL": "redis://", "JWT_SECRET": "x" * 32})
+    each = len(statements) + app.config["DATABASE_POOL"]
+    assert f"holds up to {each} connections" in CHAPTER
+    assert f"# {each} for each web process" in (DEPLOY / "postgresql.conf").read_text()
+    reason = next(setting.reason for setting in SETTINGS if setting.name == "DATABASE_POOL")
+    assert f"besides the {len(statements)} " in reason
