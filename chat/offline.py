@@ -17,7 +17,7 @@ import gevent
 from gevent.event import AsyncResult
 from gevent.event import Event as Signal
 
-from chat.entries import Parcel, unpacked
+from chat.entries import FORMAT, Parcel, unpacked
 from chat.errors import ChatError
 from chat.frames import Event
 from chat.session import Session, State
@@ -142,7 +142,7 @@ class Offline:
         if not batches:
             return
         requests = [(asked.tag, asked.user_id, asked.parcel.keys, asked.parcel.remaining) for asked in batches]
-        if not queue.send(TASK, (self._node.process_id, requests), expires=EXPIRES, retry=False):
+        if not queue.send(TASK, (FORMAT, self._node.process_id, requests), expires=EXPIRES, retry=False):
             self._leave_alone("was not to be had")
             return
         for asked in batches:

@@ -8,7 +8,7 @@ import pytest
 from gevent.queue import Queue
 
 from chat import offline as offline_module
-from chat.entries import Parcel, batch, packed
+from chat.entries import FORMAT, Parcel, batch, packed
 from chat.errors import ChatError
 from chat.frames import Event
 from chat.offline import A_TASK, SENT, Offline, Patience
@@ -46,10 +46,14 @@ class Broker:
         self.answers: Callable[[list[Any]], None] = self.build
 
     def send(self, task: str, arguments: tuple[Any, ...], **options: Any) -> bool:
-        assert (task, arguments[0], options) == ("tasks.offline.build", "me", {"expires": 30, "retry": False})
-        self.tasks.append(arguments[1])
+        assert (task, arguments[:2], options) == (
+            "tasks.offline.build",
+            (FORMAT, "me"),
+            {"expires": 30, "retry": False},
+        )
+        self.tasks.append(arguments[2])
         if self.takes:
-            gevent.spawn(self.answers, arguments[1])
+            gevent.spawn(self.answers, arguments[2])
         return self.takes
 
     def build(self, requests: list[Any]) -> None:
@@ -162,14 +166,16 @@ def test_a_session_that_ended_meanwhile_gets_nothing(offline: Offline, broker: B
 
 
 def test_when_many_come_back_at_once_the_worker_builds_for_all_of_them_and_is_not_to_blame(
-    offline: Offline, broker: Broker
+    offline: Offline, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An idle worker that takes 5 ms a task: what waits for its turn here waits longer than an answer may take."""
+    """An idle worker that takes 20 ms a task: what waits for its turn here waits longer than an answer may take."""
+    monkeypatch.setattr(offline_module, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(offline_module, "WAIT_SECONDS", 20.0)
     jobs: Queue[list[Any]] = Queue()
 
     def work() -> None:
         for requests in jobs:
-            gevent.sleep(0.005)
+            gevent.sleep(0.02)
             broker.build(requests)
 
     broker.answers = jobs.put
