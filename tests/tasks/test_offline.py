@@ -213,7 +213,7 @@ def test_a_broker_lost_in_the_middle_delays_one_batch_and_is_used_again_when_it_
     batches(listening)
 
     def by_the_worker() -> int:
-        group, _, other, last = backlog(crowd, LONG)  # the logs keep none of its beginning
+        group, _, other, last = backlog(crowd, 260)  # more than the logs keep
         other.move()
         other.wait_seq(group, last, PATIENCE)
         return batches(listening)
