@@ -183,7 +183,7 @@ SETTINGS: tuple[Setting, ...] = (
         "DATABASE_POOL",
         int,
         5,
-        "database connections of a process besides the writer's two, the positions' and the tail's",
+        "database connections of a process for units of work, besides the 18 that have one statement each",
     ),
     # Push notifications.
     S(

@@ -15,6 +15,7 @@ from chat.messages import message_json
 __all__ = [
     "CHUNK",
     "CHUNK_BYTES",
+    "FORMAT",
     "Parcel",
     "batch",
     "batches",
@@ -25,6 +26,7 @@ __all__ = [
     "unpacked",
 ]
 
+FORMAT = 1  # of what web process and worker say to each other: what another version says is left alone
 CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
 CHUNK_BYTES = 65_536  # the same in bytes: with the message that goes beyond it far below what may wait for a client
 
@@ -108,13 +110,16 @@ def parcels(rows: list[tuple[int, int, int, int]]) -> list[Parcel]:
 
 def packed(tag: str, event: Event) -> bytes:
     """Return a batch as Celery's worker sends it to the process that asked for it, under the tag it gave."""
-    return b"%b\n%b" % (orjson.dumps((tag, event.told)), event.raw)
+    return b"%b\n%b" % (orjson.dumps((FORMAT, tag, event.told)), event.raw)
 
 
 def unpacked(data: bytes) -> tuple[str, Event]:
-    """Return tag and batch. Raises ValueError if it is none."""
+    """Return tag and batch. Raises ValueError if it is none, or of another version of the server."""
     header, _, raw = data.partition(b"\n")
-    tag, told = orjson.loads(header)
+    form, tag, *rest = orjson.loads(header)
+    if form != FORMAT:
+        raise ValueError(f"a batch in format {form}")
+    (told,) = rest
     event = Event("offline.batch", raw, USER, 0, logged=False)
     event.told = tuple(map(tuple, told))
     return tag, event

@@ -15,33 +15,31 @@ Answer = TypeVar("Answer")
 class Inquiry(Generic[Answer]):
     """Questions by the name of the part they go to. At most one to each is under way: a part that hangs gets no second.
 
-    Every question has to end by itself at some time; its answer, if it comes late, is the next one's.
+    Every question has to end by itself at some time. Whoever asks meanwhile waits for the same answer; an answer that
+    comes when nobody waits is nobody's: it would be told as news to whoever comes next, however late that is.
     """
 
     def __init__(self, questions: Mapping[str, Callable[[], Answer]]):
         self._questions = questions
-        self._asking: dict[str, Any] = {}  # greenlets
+        self._asking: dict[str, Any] = {}  # greenlets; one for each question at most
 
     def ask(self, seconds: float) -> dict[str, Answer | None]:
-        """Return what each part answers within so many seconds; None: nothing, or an error."""
-        for name, question in self._questions.items():
-            if name not in self._asking:
-                self._asking[name] = gevent.spawn(_asked, name, question)
-        gevent.joinall(list(self._asking.values()), timeout=seconds)
-        return {name: self._answer(name) for name in self._questions}
+        """Return what each part answers within so many seconds; None: nothing, or an error. Any number may ask."""
+        asking = {name: self._under_way(name) for name in self._questions}
+        gevent.joinall(list(asking.values()), timeout=seconds)
+        return {name: question.value for name, question in asking.items()}
 
-    def _answer(self, name: str) -> Answer | None:
-        asking = self._asking.get(name)
-        if asking is None or not asking.ready():
+    def _under_way(self, name: str) -> Any:
+        if name not in self._asking:
+            self._asking[name] = gevent.spawn(self._asked, name)
+        return self._asking[name]
+
+    def _asked(self, name: str) -> Answer | None:
+        try:
+            return self._questions[name]()
+        except Exception as error:  # noqa: BLE001 (whatever is the matter there, the others have their answers)
+            reason = str(error).partition("\n")[0] or error.__class__.__name__
+            log.warning("%s does not say how it is: %s", name, reason)
             return None
-        self._asking.pop(name, None)
-        answer: Answer | None = asking.value
-        return answer
-
-
-def _asked(name: str, question: Callable[[], Answer]) -> Answer | None:
-    try:
-        return question()
-    except Exception as error:  # noqa: BLE001 (whatever is the matter there, the others have their answers)
-        log.warning("%s does not say how it is: %s", name, str(error).partition("\n")[0] or error.__class__.__name__)
-        return None
+        finally:
+            del self._asking[name]

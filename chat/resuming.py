@@ -2,7 +2,8 @@
 
 It is registered already, so live events are kept meanwhile; the backlog is read and taken, and what came meanwhile and
 was not in the backlog follows. From then on events go straight through. Of a long backlog only the numbers are read at
-first: each further batch is built, by Celery's worker where there is one, when the one before was taken.
+first: each further batch is built, by Celery's worker where there is one, when the one before was taken. That a client
+took it is proved by the answer to a ping, or by the cursor of the next poll.
 """
 
 import time
@@ -13,11 +14,11 @@ from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
 from chat.catchup import BUCKET_US, MARGIN_US, Missed
-from chat.cursor import Cursor
+from chat.cursor import RECENT, Cursor
 from chat.entries import CHUNK, CHUNK_BYTES, Parcel
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Event
-from chat.offline import Offline
+from chat.offline import Offline, Patience
 from chat.opening import Opened
 from chat.session import Session, State
 
@@ -50,6 +51,7 @@ class _Handed:
     """
 
     def __init__(self, cursor: Cursor, opened: Opened):
+        self.patience = Patience()
         self.told: set[tuple[str, int, int]] = set()
         # A cursor that says more than the database held is no proof of anything.
         self.upto = {
@@ -111,9 +113,10 @@ class Resuming:
     def _hand_over(self, session: Session, missed: Missed, handed: _Handed) -> bool:
         """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
         count = size = 0
+        paced = session.carrier.provable or _conversations(missed) <= RECENT
         for event in missed.events:
             if isinstance(event, Parcel):
-                if not (self._taken(session) and self._hand_parcel(session, event, handed)):
+                if not (self._taken(session, paced) and self._hand_parcel(session, event, handed)):
                     return False
                 count, size = len(event.keys), event.size
                 continue
@@ -121,7 +124,7 @@ class Resuming:
                 continue
             more = len(event.told) or 1
             if count and (count + more > CHUNK or size + len(event.raw) > CHUNK_BYTES):
-                if not self._taken(session):
+                if not self._taken(session, paced):
                     return False
                 count = size = 0
             count, size = count + more, size + len(event.raw)
@@ -132,7 +135,7 @@ class Resuming:
 
     def _hand_parcel(self, session: Session, parcel: Parcel, handed: _Handed) -> bool:
         """Have a batch built and hand it over. False: the session ended."""
-        event = self.offline.build(session, parcel)
+        event = self.offline.build(session, parcel, handed.patience)
         if event is None or session.state is not State.CATCHING:
             return False
         handed.note(event, parcel)
@@ -152,9 +155,13 @@ class Resuming:
             gevent.sleep(LEVEL)
         return session.state is State.CATCHING and not session.overheard
 
-    def _taken(self, session: Session) -> bool:
-        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s."""
-        if not session.carrier.provable:
+    def _taken(self, session: Session, paced: bool) -> bool:
+        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s.
+
+        Not `paced`: it is handed everything at once. Its next poll may come to another process, and the cursor cannot
+        name so many conversations: there the backlog would begin anew, with each poll.
+        """
+        if not paced:
             return session.state is not State.CLOSED
         signal = Signal()
         session.taken = signal.set
@@ -185,3 +192,12 @@ class Resuming:
 
     def _resync(self, session: Session) -> None:
         session.carrier.event(Event.resync(session.caller.user_id))
+
+
+def _conversations(missed: Missed) -> int:
+    """Return of how many conversations there is something in what was missed."""
+    found = {event.target for event in missed.events if isinstance(event, Event) and event.scope == CONVERSATION}
+    for event in missed.events:
+        named = event.keys if isinstance(event, Parcel) else event.told
+        found.update(conversation for conversation, *_ in named)
+    return len(found)

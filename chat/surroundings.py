@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from chat.health import HEARTBEAT
 from chat.inquiry import Inquiry
+from tasks.queue import waiting
 
 __all__ = ["Surroundings"]
 
@@ -97,8 +98,6 @@ def task_numbers(redis: Redis, prefix: str) -> Numbers:
 
 def broker_numbers(config: Mapping[str, Any]) -> Numbers:
     """Return how many tasks wait."""
-    from tasks.queue import waiting  # Celery is known by name only; whoever is never asked does not load it
-
     return [_gauge("tasks_waiting", "Tasks in the queue that no worker has taken yet.", waiting(config))]
 
 

@@ -11,7 +11,7 @@ import orjson
 from celery import shared_task
 from sqlalchemy import text
 
-from chat.entries import batch, packed
+from chat.entries import FORMAT, batch, packed
 from tasks import stores
 
 __all__ = ["build"]
@@ -21,11 +21,15 @@ ENTRIES = text("SELECT chat_entries_1(CAST(:asked AS json))")
 
 
 @shared_task(name="tasks.offline.build", ignore_result=True)  # type: ignore[untyped-decorator]
-def build(process_id: str, requests: list[tuple[str, int, list[list[int]], int]]) -> None:
+def build(form: int, process_id: str, requests: list[tuple[str, int, list[list[int]], int]]) -> None:
     """Build batches and send each to the process, under its tag.
 
-    A request is (tag, user, [[conversation, seq, …], …], how many messages follow in later batches).
+    A request is (tag, user, [[conversation, seq, …], …], how many messages follow in later batches). One in another
+    `form` is of another version of the server, which builds itself what nobody answers.
     """
+    if form != FORMAT:
+        logger.warning("Offline batches were asked for in format %s by another version of the server", form)
+        return
     for tag, user_id, keys, remaining in requests:
         rows = _entries(user_id, keys)
         if not stores.publisher().post(process_id, packed(tag, batch(rows, remaining))):

@@ -247,6 +247,7 @@ def test_every_public_name_is_there(path: Path) -> None:
 def test_settings_are_read_in_one_place(path: Path) -> None:
     allowed = {
         "chat.config",
+        "chat.launcher.stores",
         "chat.launcher.supervisor",
         "chat.webserver.settings",
         "chat.launcher.embedded_postgres",

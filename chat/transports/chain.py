@@ -31,8 +31,8 @@ class Chain:
     """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
 
     __slots__ = (
-        "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits", "closed",
-        "login_id", "opened", "polled", "session",
+        "_asked", "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits",
+        "closed", "login_id", "opened", "polled", "session",
     )  # fmt: skip
 
     kind = "longpoll"
@@ -46,6 +46,7 @@ class Chain:
         self._base = cursor or Cursor("", "", 0, 0)  # where the client stands with everything before `_events`
         self._events: list[Event] = []
         self._count = 0  # events acknowledged and let go
+        self._asked = 0  # how many have to be until what was handed over is taken; 0: nobody asks
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
         self._told = frozenset(self._base.lately)  # by another process: this one may not have heard of it yet
         self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
@@ -74,7 +75,7 @@ class Chain:
         self._node.hub.dirty.append(self)
 
     def live(self) -> None:
-        """The session is live: the poll that begins the chain may be answered."""
+        """The session is live: the poll that begins the chain may be answered, if with nothing."""
         self.opened.set()
 
     def flush(self) -> None:
@@ -89,7 +90,15 @@ class Chain:
         """No command comes this way."""
 
     def ping(self) -> None:
-        """A poll proves by its cursor only."""
+        """Ask for a proof that what was handed over is taken: the poll that begins the chain may be answered with it.
+
+        The proof is the next poll's cursor.
+        """
+        if not self._events:  # the client had all of it before
+            self._node.proved(self.session)
+            return
+        self._asked = self._count + len(self._events)
+        self.opened.set()
 
     def look(self) -> None:
         """A poll proves by its cursor only."""
@@ -114,6 +123,9 @@ class Chain:
         taken = int(place) - self._count
         self._count += taken
         del self._events[:taken]
+        if self._asked and self._count >= self._asked:
+            self._asked = 0
+            self._node.proved(self.session)
         self.session.sent = None
         self.session.taken_us = cursor.time_us
         return True

@@ -7,7 +7,19 @@ from typing import Any
 import orjson
 import pytest
 
-from chat.entries import CHUNK, CHUNK_BYTES, batch, batches, entry_event, entry_json, packed, parcels, unpacked
+from chat import entries
+from chat.entries import (
+    CHUNK,
+    CHUNK_BYTES,
+    FORMAT,
+    batch,
+    batches,
+    entry_event,
+    entry_json,
+    packed,
+    parcels,
+    unpacked,
+)
 from chat.frames import CONVERSATION
 from tests.chat.processes import ROOT
 
@@ -67,9 +79,17 @@ def test_a_batch_arrives_as_it_was_sent() -> None:
     assert (tag, arrived.raw, arrived.told, arrived.name) == ("s1.1", event.raw, event.told, "offline.batch")
 
 
-@pytest.mark.parametrize("data", [b"", b"nonsense", b"{}\n", b'["one"]\n{}', b"\xff\n{}"])
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"{}\n", b'["one"]\n{}', b"[1]\n{}", b"\xff\n{}"])
 def test_what_is_no_batch_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
+        unpacked(data)
+
+
+def test_a_batch_of_another_version_of_the_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr(entries, "FORMAT", FORMAT + 1)
+        data = packed("s1.1", batch([row(1)], 0))
+    with pytest.raises(ValueError, match=f"format {FORMAT + 1}"):
         unpacked(data)
 
 

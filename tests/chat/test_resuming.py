@@ -1,14 +1,15 @@
 """Resuming without a server: the backlog in chunks, each after proof, then what came meanwhile, once and in order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 
 from chat import resuming as resuming_module
 from chat.catchup import Missed, Place
-from chat.cursor import Cursor
+from chat.cursor import RECENT, Cursor
 from chat.entries import CHUNK, Parcel
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, USER, Event
@@ -16,6 +17,7 @@ from chat.hub import Hub
 from chat.opening import Opened
 from chat.resuming import BUCKET_US, Resuming, first_cursor, lacks
 from chat.session import State
+from chat.transports.chain import Chain
 from tests.chat.carrier import session_of
 
 ROOM = 7
@@ -33,6 +35,7 @@ class Node:
         self.log = self
         self.epoch = None  # so that no worker is asked
         self.before_build = lambda: None
+        self.proved: Callable[[Any], None] = lambda session: None
         self.edited: dict[int, int] = {}
         self.reads: list[Missed | ChatError] = []
         self.cursors: list[Cursor] = []
@@ -57,6 +60,9 @@ class Node:
     def end(self, session: Any, reason: CloseReason) -> None:
         self.ended.append(reason)
         session.state = State.CLOSED
+
+    def cursor(self) -> Cursor:
+        return NOBODY
 
     def cursor_event(self) -> Event:
         return Event("cursor", b"{}", USER, 0, logged=False)
@@ -221,11 +227,46 @@ def test_a_session_that_ended_while_it_was_waited_for_gets_nothing_more(back: Re
     assert not back.carrier.is_live
 
 
-def test_a_carrier_that_cannot_prove_is_not_waited_for(back: Return) -> None:
-    back.carrier.provable = False
+def test_a_poll_too_is_handed_the_next_batch_only_when_it_took_the_last(back: Return) -> None:
+    back.carrier.provable = False  # by a ping: the next poll's cursor is the proof
     back.node.hub.audiences[ROOM].gate.last = CHUNK + 1
     back.run(missed(batch(*range(1, CHUNK + 1)), batch(CHUNK + 1)))
     settle()
+    assert back.carrier.names() == ["offline.batch"]
+    back.prove()
+    settle()
+    assert back.session.state is State.LIVE
+
+
+def test_a_poll_gets_more_conversations_than_its_cursor_can_name_all_at_once(back: Return) -> None:
+    back.carrier.provable = False
+    back.node.hub.reached = lambda *place: True  # type: ignore[method-assign]
+    everywhere = batch()
+    everywhere.told = tuple((room, 1, 1) for room in range(RECENT))
+    back.run(missed(everywhere, Parcel([(RECENT, 1, 1)], 100, 0)))
+    settle()
+    assert back.carrier.names() == ["offline.batch", "offline.batch", "cursor"]
+    assert back.session.state is State.LIVE
+
+
+def test_a_chain_of_polls_is_answered_with_the_first_batch_however_slowly_the_next_is_built(back: Return) -> None:
+    goes_on = gevent.event.Event()
+    back.node.before_build = goes_on.wait  # type: ignore[assignment]
+    back.node.proved = lambda session: back.prove()
+    chain = Chain(back.node, NOBODY, 1)
+    chain.session, back.session.carrier = back.session, chain
+    back.node.hub.audiences[ROOM].gate.last = 4
+    running = back.run(missed(batch(1, 2), parcel(3, 4)))
+    assert chain.opened.wait(5)
+    frames, cursor = chain.taken(100_000)
+    assert len(frames) == 1
+    assert chain.acknowledge(cursor)
+    settle()
+    assert not chain.ready
+    goes_on.set()
+    running.join(5)
+    frames, cursor = chain.taken(100_000)
+    assert (len(frames), cursor.seen) == (1, {ROOM: (4, 4)})
     assert back.session.state is State.LIVE
 
 

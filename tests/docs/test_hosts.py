@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 import requests
 
 from chat.launcher.child import Program
@@ -31,6 +32,10 @@ UP_WITHIN = 60.0  # seconds for a host to be at work
 BACK_WITHIN = 30.0  # seconds for clients of a host that is cut off to be back at another one
 OWN = {"ENVIRONMENT": "production", "JWT_AUTO_CREATE": "1", "LOG_LEVEL": "warning"}
 SECRET = "one-secret-for-all-hosts-of-32-bytes"
+DEBIANS_REDIS_CONF = (
+    "bind 127.0.0.1 -::1\nprotected-mode yes\nport 6379\n"  # of what its server reads, what matters here
+)
+OF_THE_TEST = ("--unixsocket", "--unixsocketperm", "--dir", "--loglevel")  # flags; all else is the file's
 
 
 def chapter() -> str:
@@ -68,6 +73,7 @@ class Hosts:
         """Run the host's lines on it."""
         for file in ("/etc/chat", "/etc/redis", "/etc/haproxy", "/etc/postgresql/15/main/conf.d"):
             self.path(host, file).mkdir(parents=True, exist_ok=True)
+        self.path(host, "/etc/redis/redis.conf").write_text(DEBIANS_REDIS_CONF)
         for block in blocks(host):
             here = re.sub(r"(?<=\s)/etc/", f"{self.folder / host}/etc/", block)
             with self.network.on(host):
@@ -131,11 +137,11 @@ class HostRedis(Redis):
         self._at = at
 
     def plan(self) -> Program:
-        """Return what to run: the file of settings comes first, and what it includes counts before the flags."""
-        program, file = super().plan(), self._at.path("redis", "/etc/redis/chat.conf")
-        argv = [*program.argv]
-        port = argv.index("--port")
-        return replace(program, argv=[argv[0], str(file), *argv[1:port], *argv[port + 2 :]])
+        """Return what to run: what Debian's unit starts, with files of the test's own."""
+        program, file = super().plan(), self._at.path("redis", "/etc/redis/redis.conf")
+        server, *flags = program.argv
+        kept = [part for name in OF_THE_TEST for part in (name, flags[flags.index(name) + 1])]
+        return replace(program, argv=[server, str(file), *kept])
 
     def is_ready(self) -> bool:
         """Tell whether it takes connections: without the password it answers nothing."""
@@ -178,6 +184,16 @@ def start_proxy(site: Hosts) -> str:
     return str(certificate.certificate)
 
 
+def look_at_redis(site: Hosts) -> None:
+    """See that Redis has the chapter's settings: nobody comes in without the password, and its memory is bounded."""
+    with site.network.on("web1"):
+        with redis.Redis(hosts()["redis"]) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        with redis.Redis(hosts()["redis"], password="change-me") as ours:
+            found = ours.config_get("maxmemory") | ours.config_get("maxmemory-policy")
+    assert found == {"maxmemory": str(1 << 30), "maxmemory-policy": "volatile-lru"}
+
+
 def told(site: Hosts, host: str) -> dict[str, str]:
     """Return what a web host says of itself, asked on that host."""
     with site.network.on(host):
@@ -203,6 +219,7 @@ def test_six_hosts_are_one_server_and_one_that_is_cut_off_is_not_missed(
         monkeypatch.setenv(name, str(site.folder / "etc" / "certificate.pem"))
     monkeypatch.setattr("tests.clients.person.SECRET", SECRET)
     start_proxy(site)
+    look_at_redis(site)
     for host in WEBS:
         wait_for(lambda host=host: told(site, host).get("status") == "ok", UP_WITHIN, f"{host}, see {site.folder}")
     with site.network.on("client"), Crowd([f"https://{hosts()['proxy']}"], site.database_url) as crowd:

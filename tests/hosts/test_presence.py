@@ -15,7 +15,8 @@ from tests.deployment import Deployment, Web, wait_for
 from tests.hosts.conftest import GRACE
 
 PEOPLE = 12
-AT_ONCE = 0.2  # seconds, promised for 99 of 100; here for a quarter of them, on a machine with other things to do
+AT_ONCE = 0.2  # seconds, promised for 99 of 100
+ROUNDS = 6  # of all people coming and going, one of which has to be told at once in all its turns: a machine has stalls
 MERGED = 1.2  # seconds
 LATER = 2.5  # seconds for the sweep that finds out (one a second), for telling it, and for a slow machine
 LENGTHS = Lengths()
@@ -53,20 +54,29 @@ class Observer:
 
 
 def test_who_comes_and_who_leaves_is_told_at_once_at_the_other_server(crowd: Crowd) -> None:
+    """In a round of 24 turns none may be late; a server of which one turn in ten were late would fail six of them."""
     observers = [Observer(crowd, person) for person in crowd.persons(PEOPLE)]
-    came, left, wires = [], [], []
+    slowest: list[float] = []
+    while not slowest or (slowest[-1] >= AT_ONCE and len(slowest) < ROUNDS):
+        slowest.append(max(come_and_go(observers)))
+        assert slowest[-1] < LATER
+    assert slowest[-1] < AT_ONCE, slowest
+
+
+def come_and_go(observers: list[Observer]) -> list[float]:
+    """Have everybody who is watched come, one after the other, and go; return how long each was not told."""
+    took, wires = [], []
     for observer in observers:
         begun = time.monotonic()
         wires.append(Wire.of(observer.watched))
-        came.append(observer.told(True) - begun)
+        took.append(observer.told(True) - begun)
     time.sleep(MERGED)  # further turns of somebody within a second are told as one
     for observer, wire in zip(observers, wires, strict=True):
         begun = time.monotonic()
         wire.close()
-        left.append(observer.told(False) - begun)
-    for took in (sorted(came), sorted(left)):
-        assert took[len(took) // 4] < AT_ONCE
-        assert took[-1] < LATER
+        took.append(observer.told(False) - begun)
+    time.sleep(MERGED)
+    return took
 
 
 def test_a_killed_client_is_told_after_its_grace_and_not_before(crowd: Crowd) -> None:
@@ -109,7 +119,8 @@ def test_a_killed_worker_is_told_within_its_lease_and_the_grace_and_who_comes_ba
     away = time.monotonic() - begun
     took = observers[0].told(False) - begun
     assert took < LENGTHS.process + GRACE + LATER
-    assert False not in observers[1].all_told() or away > LENGTHS.process, "a busy machine, and not the server"
+    assert away < LENGTHS.process + GRACE, "the client, which has another server to go to, took too long"
+    assert False not in observers[1].all_told()
 
 
 def test_a_killed_redis_makes_nobody_flicker_and_afterwards_all_is_told_again(broken: Deployment, crowd: Crowd) -> None:

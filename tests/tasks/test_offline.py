@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import redis
 
+from chat.entries import FORMAT
+from tasks import offline
 from tests.chat.processes import until
 from tests.clients.crowd import Crowd
 from tests.clients.native import Client
@@ -109,6 +111,13 @@ def test_a_long_backlog_is_built_by_the_worker_for_every_carrier(crowd: Crowd, l
     assert batches(listening) == 3 * 8
 
 
+def test_what_another_version_of_the_server_asks_for_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "stores", None)  # it asks nobody, and tells nobody
+    offline.build(FORMAT + 1, "somebody", [("tag", 1, [[1, 1, 1]], 0)])
+    with pytest.raises(AttributeError):
+        offline.build(FORMAT, "somebody", [("tag", 1, [[1, 1, 1]], 0)])
+
+
 def test_a_short_backlog_never_touches_the_broker(crowd: Crowd, site: Site) -> None:
     ann, bob = crowd.persons(2)
     group = ann.group(bob)
@@ -204,7 +213,7 @@ def test_a_broker_lost_in_the_middle_delays_one_batch_and_is_used_again_when_it_
     batches(listening)
 
     def by_the_worker() -> int:
-        group, _, other, last = backlog(crowd, 120)
+        group, _, other, last = backlog(crowd, 260)  # more than the logs keep
         other.move()
         other.wait_seq(group, last, PATIENCE)
         return batches(listening)

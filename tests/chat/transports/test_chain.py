@@ -83,3 +83,39 @@ def test_waiting_ends_with_an_event_or_the_farewell(chain: Chain) -> None:
     chain.close(CloseReason.RESTART, None)
     chain.wait(10, None)
     assert orjson.loads(chain.taken(10_000)[0][-1])["event"] == "bye"
+
+
+@pytest.fixture
+def catching() -> Chain:
+    """A chain whose session is handed a backlog; `proved` counts its proofs."""
+    proofs: list[Session] = []
+    node: Any = SimpleNamespace(hub=SimpleNamespace(dirty=[]), cursor=lambda: STANDS, proved=proofs.append, n=proofs)
+    made = Chain(node, STANDS, login_id=3)
+    made.session = Session("s1", made, 0.0)
+    made.session.state = State.CATCHING
+    return made
+
+
+def test_a_backlog_is_answered_as_soon_as_a_proof_is_asked_for_and_the_next_cursor_is_the_proof(
+    catching: Chain,
+) -> None:
+    proofs = catching._node.n
+    catching.event(said(1))
+    catching.event(said(2))
+    assert not catching.opened.is_set()
+    catching.ping()
+    assert catching.opened.is_set()
+    _, half = catching.taken(10)
+    catching.acknowledge(half)
+    assert proofs == [], "half of it is no proof"
+    _, whole = catching.taken(10_000)
+    catching.acknowledge(whole)
+    assert proofs == [catching.session]
+    catching.acknowledge(whole)
+    assert len(proofs) == 1
+
+
+def test_a_client_that_had_everything_before_has_proved_it(catching: Chain) -> None:
+    catching.ping()
+    assert catching._node.n == [catching.session]
+    assert not catching.opened.is_set(), "there is nothing to answer with yet"
