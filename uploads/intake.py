@@ -4,6 +4,7 @@ Until it is written down nobody can see it; what a failure or a killed process l
 """
 
 import errno
+import io
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -85,15 +86,18 @@ class Intake:
     def _received(self, body: Body, scratch: Path) -> Received:
         file = self._workshop.file(_created, scratch)
         try:
-            return receive(
+            received = receive(
                 body.read,
                 body.boundary,
                 self._config["UPLOAD_BYTES"],
                 HEAD_BYTES,
-                lambda piece: self._workshop.file(file.write, piece),
+                lambda piece: self._workshop.file(_write, file, piece),
             )
         finally:
-            file.close()
+            self._workshop.file(file.close)  # which brings what is still to be written to a server of files
+        if self._workshop.file(scratch.stat).st_size != received.size:
+            raise OSError(errno.EIO, "not all of a file was kept")
+        return received
 
     def _prepared(self, type_: FileType, scratch: Path) -> Prepared:
         if not type_.image:
@@ -160,8 +164,14 @@ def _written(tx: Transaction, owner_id: int, upload: media.Upload) -> str:
     return media.keep(tx, owner_id, upload)
 
 
-def _created(path: Path) -> Any:
+def _created(path: Path) -> io.FileIO:
     return path.open("xb", buffering=0)
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]  # a disk that is getting full takes a part, and says so the next time
 
 
 def _clean_of(path: Path) -> Path:

@@ -1,6 +1,8 @@
 """The way of an upload from a request's body to a row and its files."""
 
 import errno
+import io
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,49 @@ def test_a_disk_without_room_for_what_comes_in_is_told_too(door: Door) -> None:
     door.folder.root.mkdir()
     (door.folder.root / "incoming").write_bytes(b"no folder at all")
     assert refusal(lambda: door.hand_in(b"hello")).code.name == "overloaded"
+
+
+class Short(io.FileIO):
+    """A file of which a write takes no more than a thousand bytes."""
+
+    def write(self, piece: Any) -> int:
+        return super().write(memoryview(piece)[:1_000])
+
+
+class Losing(io.FileIO):
+    """A file that says it took what it did not keep."""
+
+    def write(self, piece: Any) -> int:
+        super().write(memoryview(piece)[1:])
+        return len(piece)
+
+
+def test_a_disk_that_takes_a_part_is_given_the_rest(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.intake._created", lambda path: Short(path, "x"))
+    data = bytes(range(256)) * 400
+    assert door.hand_in(data)["size"] == len(data)
+    assert (door.folder.root / door.files()[0]).read_bytes() == data
+
+
+def test_a_file_that_is_not_whole_is_not_taken_for_one(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.intake._created", lambda path: Losing(path, "x"))
+    assert refusal(lambda: door.hand_in(b"hello" * 100)).code.name == "overloaded"
+    assert (door.files(), door.rows()) == ([], [])
+
+
+def test_a_file_is_closed_beside_the_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Closed(io.FileIO):
+        def close(self) -> None:
+            if not self.closed:
+                threads.append(threading.get_native_id())
+            super().close()
+
+    monkeypatch.setattr("uploads.intake._created", lambda path: Closed(path, "x"))
+    door.hand_in(b"hello")
+    assert len(threads) == 1
+    assert threads[0] != threading.get_native_id()
 
 
 def test_a_database_that_refuses_leaves_no_file_behind(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
