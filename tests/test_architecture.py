@@ -36,7 +36,7 @@ PURE = [
     "chat.message_types.image", "chat.message_types.file", "chat.media_address", "uploads.blocks", "uploads.inspection", "uploads.names",  # noqa: E501
     "chat.session", "chat.audience", "chat.watchers", "chat.watermark", "chat.outgoing",
 ]  # fmt: skip
-BESIDE_TASKS = {"uploads.images", "uploads.storage"}  # of the upload service, what Celery uses too
+BESIDE_TASKS = {"uploads.images", "uploads.storage", "uploads.survey"}  # of the upload service, what Celery uses too
 OUTSIDE = {
     "flask",
     "gevent",

@@ -15,6 +15,7 @@ from chat.limits import Buckets
 __all__ = ["Allowance"]
 
 ALL_AT_ONCE = 128  # uploads under way in a process: each holds a connection, and a file open
+PIXELS_A_BYTE = 4  # of a camera's photo: an image is paid for as a photo of its size, for to look at it takes as long
 LATER = 2.0  # seconds after which one of several at a time may have ended
 MUCH_LATER = 3_600.0  # seconds; what no message uses is deleted within a day
 
@@ -50,6 +51,15 @@ class Allowance:
             self._under_way[user_id] -= 1
             if not self._under_way[user_id]:
                 del self._under_way[user_id]
+
+    def charge(self, user_id: int, size: int, pixels: int) -> None:
+        """Let an image of `size` bytes that are paid for be paid by its pixels, too. Raises ChatError rate_limited.
+
+        An image of 150 bytes can take seconds: without this one user could keep all threads busy.
+        """
+        wait = self._bytes.take(user_id, max(0, pixels // PIXELS_A_BYTE - size), time.monotonic())
+        if wait:
+            raise ChatError("rate_limited", "Too many pixels at once. Please wait.", retry_after=wait)
 
     def check_unused(self, held: int, size: int) -> None:
         """Refuse what would let a user's unused uploads grow beyond the bound. Raises ChatError rate_limited."""

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-__all__ = ["REBUILD", "BrokenError", "rebuilt_gif", "rebuilt_png", "rebuilt_webp"]
+__all__ = ["REBUILD", "BrokenError", "gif_extent", "rebuilt_gif", "rebuilt_png", "rebuilt_webp"]
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 # Chunks of a PNG that are kept, and the bytes that each may have (None: as many as it likes).
@@ -101,6 +101,17 @@ def rebuilt_gif(data: bytes) -> bytes:
         if _shows(data, begin, behind):
             kept += data[begin:behind]
     return bytes(kept + b";")
+
+
+def gif_extent(data: bytes) -> tuple[int, int, int]:
+    """Return the width and the height that show all frames of a GIF, and how many there are. Raises BrokenError."""
+    _taken(data, 0, 13)
+    width, height, frames = *struct.unpack_from("<HH", data, 6), 0
+    for begin, _ in _gif_blocks(data, 13 + _colours(data[10])):
+        if data[begin] == PICTURE:
+            left, top, wide, high = struct.unpack_from("<HHHH", data, begin + 1)
+            width, height, frames = max(width, left + wide), max(height, top + high), frames + 1
+    return width, height, frames
 
 
 def _gif_blocks(data: bytes, place: int) -> Iterator[tuple[int, int]]:

@@ -19,11 +19,12 @@ from chat.errors import ChatError
 from chat.frames import Caller
 from chat.transaction import Teller, Transaction, run_in_transaction
 from uploads.allowance import Allowance
-from uploads.images import BadImageError, Picture, TooManyPixelsError, prepare
+from uploads.images import Picture, prepare
 from uploads.inspection import HEAD_BYTES, FileType, type_of
 from uploads.names import shown_name
 from uploads.receiving import OVERHEAD, Received, receive
 from uploads.storage import Folder, key_of, thumbnail_key_of
+from uploads.survey import BadImageError, TooManyPixelsError, survey
 from uploads.workshop import Workshop
 
 __all__ = ["Intake", "storing"]
@@ -71,7 +72,7 @@ class Intake:
             name = secrets.token_hex(16)
             with storing(), self._scratch(name) as scratch:
                 received = self._received(body, scratch)
-                prepared = self._prepared(type_of(received.head), scratch)
+                prepared = self._prepared(caller, received, scratch)
                 return self._kept(caller, name, received, prepared)
 
     @contextmanager
@@ -99,21 +100,28 @@ class Intake:
             raise OSError(errno.EIO, "not all of a file was kept")
         return received
 
-    def _prepared(self, type_: FileType, scratch: Path) -> Prepared:
+    def _prepared(self, caller: Caller, received: Received, scratch: Path) -> Prepared:
+        type_ = type_of(received.head)
         if not type_.image:
             return Prepared(type_, scratch, None, None)
         clean, thumbnail = _clean_of(scratch), _thumbnail_of(scratch)
-        bounds = self._config["IMAGE_PIXELS"], self._config["THUMBNAIL_PIXELS"]
         try:
-            picture = self._workshop.image(prepare, scratch, clean, thumbnail, *bounds)
+            picture = self._picture(caller, received, scratch, clean, thumbnail)
         except TooManyPixelsError as error:
             raise ChatError(
-                "too_large", f"The image has too many pixels: {error}.", details={"most": bounds[0]}
+                "too_large", f"The image has too many pixels: {error}.", details={"most": error.most}
             ) from error
         except BadImageError as error:
             raise ChatError("unsupported_media", "The image is damaged, or of a kind that is not taken.") from error
         type_ = FileType(picture.mime_type, picture.extension, type_.image)
         return Prepared(type_, clean, picture, thumbnail if picture.placeholder else None)
+
+    def _picture(self, caller: Caller, received: Received, scratch: Path, clean: Path, thumbnail: Path) -> Picture:
+        most, thumbnail_most = self._config["IMAGE_PIXELS"], self._config["THUMBNAIL_PIXELS"]
+        found = self._workshop.image(survey, scratch, most)
+        self.allowance.charge(caller.user_id, received.size, found.work)
+        wanted = scratch, clean, thumbnail, found.frames, thumbnail_most
+        return self._workshop.image(prepare, *wanted, large=found.work > thumbnail_most)
 
     def _kept(self, caller: Caller, name: str, received: Received, prepared: Prepared) -> str:
         """Store the files, then write them down: what is seen is there."""
@@ -137,9 +145,12 @@ class Intake:
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Turn what a disk says into an answer. Raises ChatError overloaded: nothing was kept."""
+    """Turn what a disk says, or a lack of memory, into an answer. Raises ChatError overloaded: nothing was kept."""
     try:
         yield
+    except MemoryError as error:
+        log.error("No memory for an upload")
+        raise ChatError("overloaded", "Uploads cannot be taken at the moment.", retry_after=DISK_SECONDS) from error
     except OSError as error:
         if error.errno in FULL:
             log.error("No room for uploads: %s", error.strerror)

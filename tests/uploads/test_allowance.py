@@ -49,6 +49,17 @@ def test_bytes_come_back_at_the_rate() -> None:
         pass
 
 
+def test_an_image_is_paid_for_by_its_pixels_where_they_are_more() -> None:
+    allowed = allowance(UPLOAD_RATE=100, UPLOAD_BURST=1_000)
+    allowed.charge(ANN, 1_000, 4_000)
+    allowed.charge(ANN, 150, 4_000)
+    code, wait = refusal(lambda: allowed.charge(ANN, 150, 4_000))
+    assert code == "rate_limited"
+    assert 6 < wait <= 7
+    assert refusal(lambda: allowed.one(ANN, 900).__enter__())[0] == "rate_limited"
+    allowed.charge(BOB, 150, 4_000)
+
+
 def test_all_users_together_have_a_bound() -> None:
     allowed = allowance(UPLOAD_RATE=0)
     with ExitStack() as stack:

@@ -80,6 +80,25 @@ def test_an_image_becomes_two_files_and_a_row(door: Door) -> None:
     assert door.teller.tasks == []
 
 
+def test_small_files_of_many_pixels_are_refused_before_they_are_decoded(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, UPLOAD_RATE=1, UPLOAD_BURST=200_000)
+    data = encoded("PNG", 800, 600)
+    assert len(data) < 10_000
+    door.hand_in(data)
+    kept = door.files()
+    assert refusal(lambda: door.hand_in(data)).code.name == "rate_limited"
+    assert door.files() == kept
+
+
+def test_no_memory_is_our_fault_and_not_the_images(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("uploads.images._decode", fail)
+    assert refusal(lambda: door.hand_in(encoded())).code.name == "overloaded"
+    assert (door.files(), door.rows()) == ([], [])
+
+
 def test_any_other_file_is_kept_as_it_is_under_a_name_of_ours(door: Door) -> None:
     media = door.hand_in(b"hello", "../../etc/passwd")
     assert media == {
