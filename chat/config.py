@@ -183,6 +183,8 @@ SETTINGS: tuple[Setting, ...] = (
         4,
         "uploads of one user under way at a time, in each process: what a browser does at once",
     ),
+    S("UPLOADS_PER_ADDRESS", int, 64, "the same of one address: an office, and half of all that a process takes"),
+    S("DOWNLOADS_PER_ADDRESS", int, 128, "downloads of one address at a time, in each process; in all there are 512"),
     S(
         "UPLOAD_RATE",
         int,

@@ -37,11 +37,12 @@ THUMBNAIL_TASK = "tasks.thumbnails.make"
 
 
 class Body(NamedTuple):
-    """A request's body: its length (None: not told), its boundary, and how to read it."""
+    """A request's body: its length (None: not told), its boundary, how to read it, and the address it comes from."""
 
     length: int | None
     boundary: str
     read: Callable[[int], bytes]
+    address: str
 
 
 class Prepared(NamedTuple):
@@ -66,7 +67,7 @@ class Intake:
         most = self._config["UPLOAD_BYTES"]
         if body.length is not None and body.length > most + OVERHEAD:
             raise ChatError("too_large", details={"most": most})
-        with self.allowance.one(caller.user_id, most if body.length is None else body.length):
+        with self.allowance.one(caller.user_id, body.address, most if body.length is None else body.length):
             held = self._in_transaction(lambda tx: media.unused(tx, caller.user_id))
             self.allowance.check_unused(held, body.length or 0)
             name = secrets.token_hex(16)

@@ -1,6 +1,7 @@
 """Uploads by people who mean harm, or whose line is bad: each gets its answer, and nobody else notices."""
 
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.chat.processes import descendants
 from tests.clients.native import Client
 from tests.clients.person import PATIENCE, Person, Refused
 from tests.deployment import Deployment, Web, wait_for
@@ -256,6 +258,30 @@ def test_people_talk_on_while_others_upload(ann: Person, bob: Person, deployment
         for thread in busy:
             thread.join()
     assert sorted(waits)[len(waits) // 2] < 0.25  # an image of this size takes longer than that to be looked at
+
+
+def test_who_takes_nothing_of_many_downloads_is_told_to_wait_and_costs_little(servers: Callable[..., Web]) -> None:
+    web = servers(DOWNLOADS_PER_ADDRESS=20)
+    person = Person(web.url)
+    address = upload(person, os.urandom(8_000_000), "a.bin")["url"]
+    before = resident(web)
+    with ExitStack() as stack:
+        answers = []
+        for _ in range(60):
+            sock = stack.enter_context(line(person))
+            sock.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % address.encode())
+            answers.append(sock.recv(12))
+        assert (answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 429")) == (20, 40)
+        assert int(download(person, address).headers["Retry-After"]) >= 1
+        assert resident(web) - before < 20 * 400_000
+    wait_for(lambda: download(person, address).status_code == 200, PATIENCE, "the others to be gone")
+
+
+def resident(web: Web) -> int:
+    """Return the bytes of memory that a server's processes hold."""
+    pids = [web.process.pid, *(process.pid for process in descendants(web.process.pid))]
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in set(pids)]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_nobody_reads_what_is_not_theirs(ann: Person, bob: Person, deployment: Deployment) -> None:

@@ -19,6 +19,7 @@ from uploads.storage import Folder
 from uploads.workshop import Workshop
 
 MOST = 10_485_760
+HOME = "192.0.2.1"
 
 
 class Teller(World):
@@ -45,7 +46,7 @@ class Door:
             f'--b\r\nContent-Disposition: form-data; name="media"; filename="{name}"\r\n\r\n'.encode() + data
         ) + b"\r\n--b--\r\n"
         pieces = iter([body[place : place + 65_536] for place in range(0, len(body), 65_536)])
-        wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""))
+        wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""), HOME)
         return orjson.loads(self.intake.take(self.user, wanted))
 
     def files(self) -> list[str]:
@@ -142,13 +143,13 @@ def test_a_length_beyond_the_bound_is_refused_before_anything_is_read(door: Door
     def read(_: int) -> bytes:
         raise AssertionError("read")
 
-    assert refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read))).code.name == "too_large"
+    assert refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read, HOME))).code.name == "too_large"
 
 
 def test_a_length_that_is_not_told_does_not_help(world: World, tmp_path: Path) -> None:
     door = Door(world, tmp_path, UPLOAD_BYTES=10_000)
     pieces = iter([b'--b\r\nContent-Disposition: form-data; name="media"; filename="a"\r\n\r\n', *[b"x" * 1_000] * 100])
-    error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces))))
+    error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces), HOME)))
     assert error.code.name == "too_large"
     assert len(list(pieces)) > 80
     assert door.files() == []
