@@ -201,7 +201,14 @@ SETTINGS: tuple[Setting, ...] = (
         4,
         "uploads of one user under way at a time, in each process: what a browser does at once",
     ),
-    S("UPLOAD_RATE", int, 1_048_576, "bytes a second a user may upload for long, in each process; 0: no limit"),
+    S("UPLOADS_PER_ADDRESS", int, 64, "the same of one address: an office, and half of all that a process takes"),
+    S("DOWNLOADS_PER_ADDRESS", int, 128, "downloads of one address at a time, in each process; in all there are 512"),
+    S(
+        "UPLOAD_RATE",
+        int,
+        1_048_576,
+        "bytes a second a user may upload for long, in each process, of an image a byte for 4 pixels; 0: no limit",
+    ),
     S("UPLOAD_BURST", int, 104_857_600, "bytes a user may upload at once: the photos of an afternoon"),
     S(
         "UPLOAD_UNUSED_BYTES",
@@ -219,13 +226,14 @@ SETTINGS: tuple[Setting, ...] = (
         "IMAGE_PIXELS",
         int,
         50_000_000,
-        "pixels of an image: the largest of common phones; each takes 4 bytes while it is looked at, two at a time",
+        "pixels of an image, a third for WebP and a twelfth for what moves: the largest of common phones; up to 12 "
+        "bytes each while it is looked at, one large image at a time",
     ),
     S(
         "THUMBNAIL_PIXELS",
         int,
         16_000_000,
-        "pixels above which Celery makes the thumbnail, and the server only checks the image",
+        "pixels above which Celery makes the thumbnail, and the server only checks the image, one such at a time",
     ),
     # History in Redis.
     S("HISTORY_HOT_HOURS", int, 24, "hours for which blocks of new entries stay as they are: what most readers open"),

@@ -1,7 +1,8 @@
 """Thumbnails of large images, and telling of them: the entries that use such an image change when it is ready.
 
 Idempotent in both steps. What a lost broker or a killed worker left is found again from the database every minute:
-images without their thumbnail, and entries that do not yet say what their image says.
+images without their thumbnail, and entries that do not yet say what their image says. What passes (a disk that is away,
+no memory, no time) is tried again; an image that is damaged, long gone, or kills whoever looks at it is given up.
 """
 
 import logging
@@ -18,9 +19,10 @@ from sqlalchemy import Row
 from chat.frames import Event
 from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
 from chat.transaction import Transaction, run_in_transaction
-from tasks import stores
-from uploads.images import BadImageError, thumbnail
+from tasks import queue, stores
+from uploads.images import thumbnail
 from uploads.storage import Storage, key_of, thumbnail_key_of
+from uploads.survey import BadImageError
 
 __all__ = ["SCHEDULE", "make", "make_up_for"]
 
@@ -28,36 +30,59 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 BATCH = 100  # images of one look at the database, and entries of one image
 BATCHES = 50  # of entries in one run; the next one goes on
-SCHEDULE = {"thumbnails": {"task": "tasks.thumbnails.make_up_for", "schedule": 60.0}}
+EVERY = 60.0  # seconds
+GONE_HOURS = 6  # for which a file that is not there may yet come: where many hosts share a storage, some see it late
+DEATHS = 5  # of processes that looked at an image: a memory bound would kill one after the other, for ever
+DEATHS_KEPT = 86_400  # seconds in which so many must have died: what ends workers for other reasons is not the image
+SCHEDULE = {"thumbnails": {"task": "tasks.thumbnails.make_up_for", "schedule": EVERY}}
 
 
 @shared_task(name="tasks.thumbnails.make")  # type: ignore[untyped-decorator]
 def make(name: str) -> None:
     """Make an image's thumbnail, if it is owed, and tell of it."""
     storage = stores.storage()
-    row = _unit(lambda tx: tx.execute(PENDING, {"name": name}).first())
+    row = _unit(lambda tx: tx.execute(PENDING, {"name": name, "hours": GONE_HOURS}).first())
     if storage is not None and row is not None:
-        placeholder = _made(storage, row)
-        _unit(lambda tx: finish_thumbnail(tx, name, placeholder))
+        placeholder = _made_by_who_lives(storage, row)
+        if placeholder is not None:
+            _unit(lambda tx: finish_thumbnail(tx, name, placeholder))
     _tell(name)
 
 
 @shared_task(name="tasks.thumbnails.make_up_for")  # type: ignore[untyped-decorator]
 def make_up_for() -> None:
-    """Do what was not enqueued, not done, or done and not told."""
+    """Enqueue what was not enqueued, not done, or done and not told: each alone, so that none takes another's time."""
     for name in _unit(lambda tx: owing(tx, BATCH)):
-        try:
-            make(name)
-        except Exception:  # one that cannot be done must not keep the others waiting
-            log.exception("The thumbnail of %s is still owed", name)
+        if not queue.send("tasks.thumbnails.make", (name,), expires=EVERY, retry=False):
+            return
 
 
-def _made(storage: Storage, row: Row[Any]) -> str:
-    """Make the thumbnail and return its placeholder; empty if the image is gone or cannot be decoded any more."""
+def _made_by_who_lives(storage: Storage, row: Row[Any]) -> str | None:
+    """Do as `_made`, but give an image up that killed too many. Who is killed cannot say so, so it is said before."""
+    key = f"{stores.settings()['REDIS_PREFIX']}thumbnail:deaths:{row.name}"
+    with stores.redis().pipeline() as said:
+        said.incr(key)
+        said.expire(key, DEATHS_KEPT)
+        deaths = said.execute()[0] - 1
+    if deaths >= DEATHS:
+        log.error("No thumbnail of %s: %d processes died over it", row.name, deaths)
+        return ""
+    try:
+        return _made(storage, row)
+    finally:
+        stores.redis().delete(key)
+
+
+def _made(storage: Storage, row: Row[Any]) -> str | None:
+    """Make the thumbnail and return its placeholder: empty if there never will be one, None if it must be tried again.
+
+    Raises what passes: OSError (a storage that is away, too), MemoryError, SoftTimeLimitExceeded.
+    """
     with storage.fetched(key_of(row.kind, row.name, row.extension)) as source, _scratch(storage, row.name) as scratch:
         if source is None:
-            log.warning("The image %s has no file", row.name)
-            return ""
+            if row.old:
+                log.warning("The image %s has no file", row.name)
+            return "" if row.old else None
         try:
             placeholder = thumbnail(source, scratch)
         except BadImageError as error:
@@ -106,4 +131,7 @@ def _unit(work: Callable[[Transaction], T]) -> T:
     return run_in_transaction(stores.engine(), _Process(), work)
 
 
-PENDING = "SELECT name, kind, extension FROM media WHERE name = :name AND thumbnail = 'pending'"
+PENDING = """
+SELECT name, kind, extension, created_at < now() - make_interval(hours => :hours) AS old
+FROM media WHERE name = :name AND thumbnail = 'pending'
+"""

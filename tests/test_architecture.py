@@ -34,10 +34,10 @@ PURE = [
     "chat.frames", "chat.outbox", "chat.gate", "chat.cursor", "chat.limits", "chat.errors", "chat.transports.framing", "chat.ids",  # noqa: E501
     "chat.text", "chat.times", "chat.messages", "chat.protocols", "chat.protocols.native", "chat.message_types", "chat.message_types.text",  # noqa: E501
     "chat.message_types.image", "chat.message_types.file", "chat.media_address", "uploads.blocks", "uploads.inspection", "uploads.names",  # noqa: E501
-    "chat.storage_address", "uploads.storage.keys", "uploads.storage.presigned",
+    "chat.pace", "uploads.places", "chat.storage_address", "uploads.storage.keys", "uploads.storage.presigned",
     "chat.session", "chat.audience", "chat.watchers", "chat.watermark", "chat.outgoing",
 ]  # fmt: skip
-BESIDE_TASKS = ("uploads.images", "uploads.storage")  # of the upload service, what Celery uses too
+BESIDE_TASKS = ("uploads.images", "uploads.storage", "uploads.survey")  # of the upload service, what Celery uses too
 OUTSIDE = {
     "flask",
     "gevent",

@@ -16,7 +16,6 @@ IMAGES = {  # how files begin that Pillow is asked about, by its name of the for
     "PNG": ((0, b"\x89PNG\r\n\x1a\n"),),
     "GIF": ((0, b"GIF87a"), (0, b"GIF89a")),
     "WEBP": ((8, b"WEBPVP8"),),
-    "AVIF": ((4, b"ftypavif"), (4, b"ftypavis")),
 }
 FILES = {
     "application/pdf": ".pdf",

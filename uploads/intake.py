@@ -5,6 +5,7 @@ Until it is written down nobody can see it; what a failure or a killed process l
 
 import errno
 import hashlib
+import io
 import logging
 import secrets
 import time
@@ -21,11 +22,12 @@ from chat.frames import Caller, Command
 from chat.idempotency import once
 from chat.transaction import Teller, Transaction, run_in_transaction
 from uploads.allowance import Allowance
-from uploads.images import BadImageError, Picture, TooManyPixelsError, prepare
+from uploads.images import Picture, prepare
 from uploads.inspection import HEAD_BYTES, FileType, type_of
 from uploads.names import shown_name
 from uploads.receiving import OVERHEAD, Received, receive, too_large
 from uploads.storage import AwayError, Storage, key_of, thumbnail_key_of
+from uploads.survey import BadImageError, TooManyPixelsError, survey
 from uploads.workshop import Workshop
 
 __all__ = ["Intake", "storing"]
@@ -40,11 +42,12 @@ THUMBNAIL_TASK = "tasks.thumbnails.make"
 
 
 class Body(NamedTuple):
-    """A request's body: its length (None: not told), its boundary, and how to read it."""
+    """A request's body: its length (None: not told), its boundary, how to read it, and the address it comes from."""
 
     length: int | None
     boundary: str
     read: Callable[[int], bytes]
+    address: str
 
 
 class Prepared(NamedTuple):
@@ -73,14 +76,14 @@ class Intake:
         most = self._config["UPLOAD_BYTES"]
         if body.length is not None and body.length > most + OVERHEAD:
             raise too_large("bytes", most)
-        with self.allowance.one(caller.user_id, most if body.length is None else body.length):
+        with self.allowance.one(caller.user_id, body.address, most if body.length is None else body.length):
             held = self._in_transaction(lambda tx: media.unused(tx, caller.user_id))
             self.allowance.check_unused(held, body.length or 0)
             name = secrets.token_hex(16)
             with storing(), self._scratch(name) as scratch:
                 received = self._received(body, scratch)
                 command = self._workshop.file(_command, scratch, received, key) if key else None
-                prepared = self._prepared(type_of(received.head), scratch)
+                prepared = self._prepared(caller, received, scratch)
                 return self._kept(caller, name, received, prepared, command)
 
     @contextmanager
@@ -101,29 +104,39 @@ class Intake:
     def _received(self, body: Body, scratch: Path) -> Received:
         file = self._workshop.file(_created, scratch)
         try:
-            return receive(
+            received = receive(
                 body.read,
                 body.boundary,
                 self._config["UPLOAD_BYTES"],
                 HEAD_BYTES,
-                lambda piece: self._workshop.file(file.write, piece),
+                lambda piece: self._workshop.file(_write, file, piece),
             )
         finally:
-            file.close()
+            self._workshop.file(file.close)  # which brings what is still to be written to a server of files
+        if self._workshop.file(scratch.stat).st_size != received.size:
+            raise OSError(errno.EIO, "not all of a file was kept")
+        return received
 
-    def _prepared(self, type_: FileType, scratch: Path) -> Prepared:
+    def _prepared(self, caller: Caller, received: Received, scratch: Path) -> Prepared:
+        type_ = type_of(received.head)
         if not type_.image:
             return Prepared(type_, scratch, None, None)
         clean, thumbnail = _clean_of(scratch), _thumbnail_of(scratch)
-        bounds = self._config["IMAGE_PIXELS"], self._config["THUMBNAIL_PIXELS"]
         try:
-            picture = self._workshop.image(prepare, scratch, clean, thumbnail, *bounds)
+            picture = self._picture(caller, received, scratch, clean, thumbnail)
         except TooManyPixelsError as error:
-            raise too_large("pixels", bounds[0], f"The image has too many pixels: {error}.") from error
+            raise too_large("pixels", error.most, f"The image has too many pixels: {error}.") from error
         except BadImageError as error:
             raise ChatError("unsupported_media", "The image is damaged, or of a kind that is not taken.") from error
         type_ = FileType(picture.mime_type, picture.extension, type_.image)
         return Prepared(type_, clean, picture, thumbnail if picture.placeholder else None)
+
+    def _picture(self, caller: Caller, received: Received, scratch: Path, clean: Path, thumbnail: Path) -> Picture:
+        most, thumbnail_most = self._config["IMAGE_PIXELS"], self._config["THUMBNAIL_PIXELS"]
+        found = self._workshop.image(survey, scratch, most)
+        self.allowance.charge(caller.user_id, received.size, found.work)
+        wanted = scratch, clean, thumbnail, found.frames, thumbnail_most
+        return self._workshop.image(prepare, *wanted, large=found.work > thumbnail_most)
 
     def _kept(self, caller: Caller, name: str, received: Received, prepared: Prepared, command: Command | None) -> str:
         """Store the files, then write them down: what is seen is there. A repeated command's files go again."""
@@ -153,9 +166,15 @@ class Intake:
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Turn what a disk or a storage says into an answer. Raises ChatError overloaded: nothing was kept."""
+    """Turn what a disk or a storage says, or a lack of memory, into an answer.
+
+    Raises ChatError overloaded: nothing was kept.
+    """
     try:
         yield
+    except MemoryError as error:
+        log.error("No memory for an upload")
+        raise ChatError("overloaded", "Uploads cannot be taken at the moment.", retry_after=DISK_SECONDS) from error
     except AwayError as error:
         log.error("The storage of uploads: %s", error)
         raise ChatError("overloaded", "Uploads cannot be stored at the moment.", retry_after=AWAY_SECONDS) from error
@@ -193,8 +212,14 @@ def _written(tx: Transaction, caller: Caller, upload: media.Upload, command: Com
     return data
 
 
-def _created(path: Path) -> Any:
+def _created(path: Path) -> io.FileIO:
     return path.open("xb", buffering=0)
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]  # a disk that is getting full takes a part, and says so the next time
 
 
 def _clean_of(path: Path) -> Path:

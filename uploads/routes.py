@@ -20,7 +20,8 @@ from chat.media_address import is_signed, signed_media
 from chat.rest import answer, caller, describe, idempotency_key, in_transaction
 from chat.schemas import WireSchema
 from uploads.intake import Body, Intake, storing
-from uploads.serving import Served, respond, sent_elsewhere, unchanged
+from uploads.places import Places
+from uploads.serving import DOWNLOADS, Served, respond, sent_elsewhere, unchanged
 from uploads.storage import key_of, storage_of, thumbnail_key_of
 from uploads.workshop import Workshop
 
@@ -30,7 +31,7 @@ blueprint = Blueprint("uploads", __name__)
 FORM = "multipart/form-data"
 FILE = re.compile(r"([0-9a-f]{32})(\.[a-z0-9]{1,7})")
 THUMBNAIL = re.compile(r"([0-9a-f]{32})_thumb\.jpg")
-GUARDED = ("not_found", "not_authenticated", "bad_token")
+GUARDED = ("not_found", "not_authenticated", "bad_token", "rate_limited", "overloaded")
 EXTENSION = "uploads"  # of the application
 
 
@@ -47,6 +48,7 @@ class Service:
     def __init__(self, config: Any, process: Any):
         self.storage = storage_of(config)
         self.workshop = Workshop()
+        self.downloads = Places(DOWNLOADS, config["DOWNLOADS_PER_ADDRESS"], "downloads to one address")
         self._config, self._process = config, process
         self._intake: Intake | None = None
 
@@ -55,6 +57,7 @@ class Service:
         self._process.storage_is_there = self.is_there
         gauge = self._process.metrics.gauge
         gauge("uploads", "Uploads under way.", lambda: self._intake.allowance.under_way if self._intake else 0)
+        gauge("downloads", "Downloads under way.", lambda: self.downloads.taken)
         gauge("images_waiting", "Images that are looked at, or wait for it.", lambda: self.workshop.waiting)
 
     def is_there(self) -> bool:
@@ -95,7 +98,8 @@ def upload() -> Response:
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary or len(boundary) > 200 or not boundary.isascii():
         raise ChatError("invalid", "The form has no boundary.")
-    data = _service().intake.take(caller(), Body(request.content_length, boundary, _read), idempotency_key())
+    body = Body(request.content_length, boundary, _read, request.remote_addr or "")
+    data = _service().intake.take(caller(), body, idempotency_key())
     return answer(signed_media(data).encode())
 
 
@@ -159,7 +163,7 @@ def _handed_out(key: str, served: Served) -> Response:
         opened = service.workshop.store(service.storage.open, key)
     if opened is None:
         raise ChatError("not_found")
-    return respond(opened, served, service.workshop)
+    return respond(opened, served, service.workshop, service.downloads)
 
 
 def _signed_for() -> int:

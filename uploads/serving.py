@@ -1,21 +1,30 @@
 """A stored file as an answer: a range of it or all, kept by caches, and never run as a page; or where else it lies.
 
-The file is read piece by piece in the workshop's threads, so that a slow disk or a slow client delays nobody else.
+The file is read piece by piece in the workshop's threads, so that a slow disk or a slow client delays nobody else. A
+signed address is open to everybody, so there are only so many downloads at a time, and each must be taken at a pace.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
+import gevent
 from flask import Response, request
 from werkzeug.datastructures import Range
 
+from chat.errors import ChatError
+from chat.pace import Pace
 from uploads.names import disposition
+from uploads.places import Places
 from uploads.storage import Opened, Storage
 from uploads.workshop import Workshop
 
-__all__ = ["Served", "respond", "sent_elsewhere", "unchanged"]
+__all__ = ["DOWNLOADS", "Served", "respond", "sent_elsewhere", "unchanged"]
 
-PIECE = 262_144  # bytes read and sent at a time: a tenth of a millisecond of reading from the memory
+PIECE = 65_536  # bytes read and sent at a time; a slow client holds two, the piece and its copy behind the head
+# At a time in a process: if all of them are slow, 70 MB of pieces, and 134 MB of what a bucket's files hold besides.
+DOWNLOADS = 512
 # `sandbox`: whatever a browser makes of it, it has no origin and runs nothing.
 POLICY = "sandbox; default-src 'none'"
 OPEN_TO_ALL = {
@@ -66,19 +75,22 @@ def sent_elsewhere(storage: Storage, key: str, served: Served) -> Response | Non
     return Response(status=302, headers=headers)
 
 
-def respond(file: Opened, served: Served, workshop: Workshop) -> Response:
-    """Return the answer to the request at hand; it closes the file once it was sent."""
+def respond(file: Opened, served: Served, workshop: Workshop, downloads: Places) -> Response:
+    """Return the answer to the request at hand; it closes the file once it was sent, or cannot be.
+
+    Raises ChatError overloaded or rate_limited where there are too many `downloads`, by address.
+    """
     headers = _headers(served)
     wanted = _range(served.etag)
     if wanted is None:
-        return _body(file, workshop, (0, file.size), 200, headers)
+        return _body(_Pieces(file, workshop, 0, file.size), downloads, 200, headers)
     found = wanted.range_for_length(file.size)
     if found is None:
         workshop.store(file.close)
         headers["Content-Range"] = f"bytes */{file.size}"
         return Response(status=416, headers=headers)
     headers["Content-Range"] = f"bytes {found[0]}-{found[1] - 1}/{file.size}"
-    return _body(file, workshop, found, 206, headers)
+    return _body(_Pieces(file, workshop, *found), downloads, 206, headers)
 
 
 def _range(etag: str) -> Range | None:
@@ -104,29 +116,57 @@ def _headers(served: Served) -> dict[str, str]:
     return headers
 
 
-def _body(file: Opened, workshop: Workshop, part: tuple[int, int], status: int, headers: dict[str, str]) -> Response:
-    headers["Content-Length"] = str(part[1] - part[0])
-    return Response(_Pieces(file, workshop, *part), status, headers, direct_passthrough=True)
+def _body(pieces: "_Pieces", downloads: Places, status: int, headers: dict[str, str]) -> Response:
+    address = request.remote_addr or ""
+    try:
+        downloads.take(address)
+    except ChatError:
+        pieces.close()
+        raise
+    pieces.on_close = partial(downloads.give_back, address)
+    headers["Content-Length"] = str(pieces.left)
+    return Response(pieces, status, headers, direct_passthrough=True)
 
 
 class _Pieces:
-    """A part of a file, piece by piece. No generator: one that was never begun would not close the file."""
+    """A part of a file, piece by piece. No generator: one that was never begun would not close the file.
+
+    While a piece is on its way the client has only so much time to take it; then an OSError ends the connection.
+    """
+
+    on_close: Callable[[], None] | None = None
 
     def __init__(self, file: Opened, workshop: Workshop, begin: int, end: int):
         self._file, self._workshop = file, workshop
         self._begin, self._end = begin, end
+        self._pace, self._timeout = Pace(), gevent.Timeout(None)
+        self._sent_at, self._sent = 0.0, 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to be read."""
+        return self._end - self._begin
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self._begin == self._end:
-            raise StopIteration
-        piece = self._workshop.store(self._file.read, self._begin, min(PIECE, self._end - self._begin))
+        self._timeout.close()
+        if self._sent:
+            self._pace.note(self._sent, time.monotonic() - self._sent_at)
+        piece = self._workshop.store(self._file.read, self._begin, min(PIECE, self.left)) if self.left else b""
         if not piece:
-            raise StopIteration  # a file shorter than it was: the client knows by the length
+            raise StopIteration  # of a file shorter than it was the client knows by the length
         self._begin += len(piece)
+        self._sent_at, self._sent = time.monotonic(), len(piece)
+        wait = self._pace.seconds_for(len(piece))
+        self._timeout = gevent.Timeout.start_new(wait, TimeoutError("the answer was not taken in time"))
         return piece
 
     def close(self) -> None:
-        self._workshop.store(self._file.close)
+        self._timeout.close()
+        try:
+            self._workshop.store(self._file.close)
+        finally:
+            if self.on_close is not None:
+                self.on_close()

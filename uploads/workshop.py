@@ -6,9 +6,11 @@ whoever chats cannot.
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
+from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
 from chat.errors import ChatError
@@ -16,8 +18,9 @@ from chat.errors import ChatError
 __all__ = ["Workshop"]
 
 T = TypeVar("T")
-AT_ONCE = 2  # images at a time: each takes a core, and 4 bytes a pixel
-WAITING = 64  # images of a process that may wait, some ten seconds' work; who would wait longer is told so at once
+AT_ONCE = 2  # images at a time: each takes a core
+LARGE_AT_ONCE = 1  # of those, large ones: 50 million pixels take 600 MB
+WAITING = 64  # images of a process that may wait: ten seconds' work of photos; who would wait longer is told so at once
 FILE_THREADS = 4  # reads and writes at a time: a disk does no more at once
 STORE_THREADS = 8  # calls of the storage at a time: one elsewhere answers in milliseconds, or not for seconds
 NICE = 10  # by which the threads for images are nicer than the rest of the process
@@ -31,17 +34,22 @@ class Workshop:
         self._image_threads: ThreadPool | None = None
         self._file_threads: ThreadPool | None = None
         self._store_threads: ThreadPool | None = None
+        self._large = BoundedSemaphore(LARGE_AT_ONCE)
         self.waiting = 0
 
-    def image(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Return what `work` on an image returns. Raises what it raises, or ChatError overloaded."""
+    def image(self, work: Callable[..., T], *arguments: Any, large: bool = False) -> T:
+        """Return what `work` on an image returns; only one that is `large` at a time, and small ones beside it.
+
+        Raises what it raises, or ChatError overloaded.
+        """
         if self.waiting >= WAITING:
             raise ChatError("overloaded", retry_after=5)
         if self._image_threads is None:
             self._image_threads = ThreadPool(AT_ONCE)
         self.waiting += 1
         try:
-            return _done(self._image_threads, partial(_behind, work), *arguments)
+            with self._large if large else nullcontext():
+                return _done(self._image_threads, partial(_behind, work), *arguments)
         finally:
             self.waiting -= 1
 

@@ -145,11 +145,10 @@ export class App {
   }
 
   /** Why a message was refused, for a person. */
-  reason({ error, file }) {
-    const { most = this.room.fileLimit } = error.details ?? {};
-    // A file that is small enough has hit the other bound of pictures.
-    const code = error.code === 'too_large' && file?.size <= most ? 'too_many_pixels' : error.code;
-    return reasonOf({ ...error, code }, { most: sizeWords(most, language), pixels: Math.round(most / 1e6) });
+  reason({ error }) {
+    const { unit, most = this.room.fileLimit } = error.details ?? {};
+    const code = unit === 'pixels' ? 'too_many_pixels' : error.code;
+    return reasonOf({ ...error, code }, { most: sizeWords(most, language), pixels: Math.floor(most / 1e6) });
   }
 
   #hear(frame) {

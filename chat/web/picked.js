@@ -1,7 +1,7 @@
 /** A file that somebody has chosen, dropped or pasted, with what this browser can tell of it. */
 
-/** Formats that every browser shows and the server takes for pictures. */
-const SHOWN = new Set(['image/jpeg', 'image/png', 'image/gif', 'image/webp', 'image/avif', 'image/bmp']);
+/** Formats that the server takes for pictures: what it keeps as a file (AVIF, say) is a file here, too. */
+const SHOWN = new Set(['image/jpeg', 'image/png', 'image/gif', 'image/webp']);
 
 /**
  * `{file, preview, width, height}`: `preview` is an address for an `<img>`, null for what is no picture. Whoever takes

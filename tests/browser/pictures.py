@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import FilePayload, JSHandle, Page
 
-__all__ = ["dragged", "file", "photo", "picture"]
+__all__ = ["animation", "avif", "dragged", "file", "photo", "picture"]
 
 DRAGGED = """files => {
     const transfer = new DataTransfer();
@@ -31,6 +31,21 @@ def photo(width: int, height: int, name: str = "photo.png") -> FilePayload:
     """A PNG of noise: three bytes a pixel on the wire."""
     image = Image.frombytes("RGB", (width, height), os.urandom(3 * width * height))
     return _payload(image, name, "PNG", "image/png")
+
+
+def animation(width: int, height: int, name: str = "animation.gif") -> FilePayload:
+    """A GIF of two frames of noise: more than two bytes on the wire for what is one pixel on the screen."""
+    first, second = (Image.frombytes("P", (width, height), os.urandom(width * height)) for _ in range(2))
+    for frame in first, second:
+        frame.putpalette(os.urandom(768))
+    content = io.BytesIO()
+    first.save(content, "GIF", save_all=True, append_images=[second])
+    return {"name": name, "mimeType": "image/gif", "buffer": content.getvalue()}
+
+
+def avif(name: str) -> FilePayload:
+    """A picture that browsers show and the server keeps as a file."""
+    return _payload(Image.new("RGB", (64, 48), tuple(os.urandom(3))), name, "AVIF", "image/avif")
 
 
 def file(content: bytes, name: str, mime_type: str) -> FilePayload:

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import MakePerson
 from tests.browser.person import Person
-from tests.browser.pictures import dragged, file, picture
+from tests.browser.pictures import avif, dragged, file, picture
 
 SHAPES = "nodes => nodes.map(node => [node.naturalWidth, node.naturalHeight])"
 
@@ -144,6 +144,20 @@ def test_what_is_no_picture_arrives_as_a_file_to_be_saved(person: MakePerson) ->
         bo.page.get_by_role("link", name=re.compile("Download planfdp.pdf")).click()
     assert saved.value.path().read_bytes() == content
     assert bo.page.url.startswith(bo.url)  # still in the conversation
+
+
+def test_a_picture_of_a_kind_that_the_server_keeps_as_a_file_is_one_from_the_beginning(person: MakePerson) -> None:
+    ada, bo = talking(person)
+    ada.page.route("**/api/v1/uploads", lambda route: route.abort())
+    ada.attach(avif("lake.avif"))
+    expect(ada.tray.locator(".tray-file")).to_have_text("lake.avif")
+    expect(ada.tray.get_by_role("img")).to_have_count(0)
+    ada.page.keyboard.press("Enter")
+    expect(ada.page.locator(".message.sending .file-name")).to_have_text("lake.avif")
+    ada.page.unroute_all()
+    expect(bo.page.locator(".message[data-seq] .file-name")).to_have_text("lake.avif")
+    expect(ada.page.locator(".message[data-seq] .file-name")).to_have_text("lake.avif")
+    assert ada.pictures.count() == bo.pictures.count() == 0
 
 
 def test_both_devices_of_a_user_and_the_other_side_see_a_picture_once(person: MakePerson) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import CDPSession, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import MakePerson
 from tests.browser.person import Person
-from tests.browser.pictures import file, photo, picture
+from tests.browser.pictures import animation, file, photo, picture
 from tests.browser.test_line import Proxy, asks_again
 from tests.browser.test_pictures import talking
 from tests.deployment import Web
@@ -126,6 +126,19 @@ def test_limits_that_the_page_did_not_know_are_told_by_the_server(
         failed = ada.page.locator(".message.failed")
         expect(failed.get_by_role("alert")).to_have_text(f"Not sent: {reason}")
         failed.get_by_role("button", name="Discard").click()
+
+
+def test_a_file_of_more_bytes_than_it_may_have_pixels_is_refused_for_its_pixels(
+    person: MakePerson, servers: Callable[..., Web]
+) -> None:
+    web = servers(IMAGE_PIXELS=12_000_000)  # of which what moves may have a twelfth
+    ada, bo = (person(name, url=web.url) for name in ("Ada", "Bo"))
+    ada.find(bo)
+    sent = animation(1_000, 1_001)
+    assert len(sent["buffer"]) > 1_001_000
+    ada.shows(sent)
+    alert = ada.page.locator(".message.failed").get_by_role("alert")
+    expect(alert).to_have_text("Not sent: the picture has more than 1 million pixels")
 
 
 def pass_on_without_limits(route: WebSocketRoute) -> None:

@@ -1,12 +1,17 @@
 """Thumbnails of large images: made by a worker, told to whoever sees the image, found again when a task is lost."""
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from sqlalchemy import Connection, create_engine, text
 
-from tasks import stores, thumbnails
+from tasks import stores
+from tasks.thumbnails import DEATHS, make, make_up_for
 from tests.bucket import Bucket
 from tests.chat.conftest import engine, world
 from tests.chat.test_media import kept
@@ -17,7 +22,7 @@ from tests.deployment import Deployment, Web, free_port, wait_for
 from tests.tasks.crew import Crew
 from tests.uploads.hand import download, upload
 from tests.uploads.pictures import encoded, opened
-from uploads.storage import key_of, thumbnail_key_of
+from uploads.storage import AwayError, key_of, thumbnail_key_of
 
 __all__ = ["engine", "world"]
 
@@ -44,14 +49,39 @@ class Studio:
         """Return what the message's media is now, as its receiver reads it."""
         return self.bob.history(message["conversationId"])[message["seq"] - 1]["media"]  # type: ignore[no-any-return]
 
-    def age(self) -> None:
+    def age(self, passed: str = "1 minute") -> None:
         """Let a while pass for everything that is owed."""
-        from sqlalchemy import create_engine, text
+        with self.database() as connection:
+            older = "created_at = created_at - CAST(:passed AS interval), look_at = look_at - CAST(:passed AS interval)"
+            connection.execute(text(f"UPDATE media SET {older}"), {"passed": passed})
 
+    @contextmanager
+    def database(self) -> Iterator[Connection]:
+        """Give a transaction of our own."""
         engine = create_engine(self.deployment.postgres.url)
         with engine.begin() as connection:
-            connection.execute(text("UPDATE media SET look_at = look_at - interval '1 minute'"))
+            yield connection
         engine.dispose()
+
+    def file_of(self, message: dict[str, Any]) -> Path:
+        """Return where the image of a message lies."""
+        (path,) = Path(self.deployment.environ["DATA_DIR"], "uploads", "images").rglob(f"{message['media']['id']}*")
+        return path
+
+    def thumbnail_of(self, message: dict[str, Any]) -> Path:
+        """Return where the thumbnail of a message is to lie."""
+        name = message["media"]["id"]
+        return Path(self.deployment.environ["DATA_DIR"], "uploads", "thumbnails", name[:2], f"{name}_thumb.jpg")
+
+    def make(self, message: dict[str, Any]) -> None:
+        """Enqueue the making of a message's thumbnail."""
+        self.crew.send("tasks.thumbnails.make", message["media"]["id"])
+
+    def state(self, message: dict[str, Any]) -> str:
+        """Return what the database says about a message's thumbnail."""
+        with self.database() as connection:
+            asked = {"name": message["media"]["id"]}
+            return str(connection.execute(text("SELECT thumbnail FROM media WHERE name = :name"), asked).scalar_one())
 
     def forget_tasks(self) -> None:
         """Lose the broker's memory."""
@@ -117,15 +147,31 @@ def test_a_lost_task_is_found_again_from_the_database(studio: Studio) -> None:
         wait_for(lambda of=message: "thumbnailUrl" in studio.media_of(of), PATIENCE, "a thumbnail")
 
 
-def test_a_killed_worker_and_two_that_do_the_same_leave_one_thumbnail(studio: Studio) -> None:
+def test_what_is_owed_is_enqueued_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[Any, ...]] = []
+
+    def send(*asked: Any, **options: Any) -> bool:
+        sent.append((*asked, options["expires"]))
+        return len(sent) < 3
+
+    monkeypatch.setattr("tasks.thumbnails._unit", lambda _: list("abcd"))
+    monkeypatch.setattr("tasks.queue.send", send)
+    make_up_for()
+    assert sent == [("tasks.thumbnails.make", (name,), 60.0) for name in "abc"]  # until the broker takes no more
+
+
+def test_a_worker_killed_in_the_middle_and_two_that_do_the_same_leave_one_thumbnail(studio: Studio) -> None:
     message = studio.sent()
-    worker = studio.crew.worker()
-    wait_for(lambda: studio.crew.pool(worker), PATIENCE, "a worker")
-    studio.crew.kill(worker)
+    with studio.database() as connection:
+        connection.execute(text("SELECT id FROM media WHERE name = :name FOR UPDATE"), {"name": message["media"]["id"]})
+        worker = studio.crew.worker()
+        wait_for(lambda: studio.thumbnail_of(message).exists(), PATIENCE, "a thumbnail that is not written down")
+        studio.crew.kill(worker)
+        assert studio.state(message) == "pending"
     studio.age()
     studio.crew.worker()
     for _ in range(4):
-        studio.crew.send("tasks.thumbnails.make", message["media"]["id"])
+        studio.make(message)
         studio.crew.send("tasks.thumbnails.make_up_for")
     wait_for(lambda: "thumbnailUrl" in studio.media_of(message), PATIENCE, "a thumbnail")
     later = studio.sent()
@@ -134,14 +180,75 @@ def test_a_killed_worker_and_two_that_do_the_same_leave_one_thumbnail(studio: St
     assert entry["change"] == message["change"] + 1
 
 
-def test_an_image_whose_file_is_gone_is_owed_no_more(studio: Studio) -> None:
+def test_a_worker_killed_before_it_told_has_others_tell(studio: Studio) -> None:
     message = studio.sent()
-    for path in Path(studio.deployment.environ["DATA_DIR"], "uploads").rglob(f"{message['media']['id']}*"):
-        path.unlink()
+    with studio.database() as connection:
+        held = (
+            "SELECT h FROM conversation_heads h JOIN media_uses USING (conversation_id) JOIN media m ON m.id = media_id"
+        )
+        connection.execute(text(f"{held} WHERE m.name = :name FOR UPDATE OF h"), {"name": message["media"]["id"]})
+        worker = studio.crew.worker()
+        wait_for(lambda: studio.state(message) == "ready", PATIENCE, "a thumbnail that nobody was told of")
+        studio.crew.kill(worker)
+    assert "thumbnailUrl" not in studio.media_of(message)
     studio.crew.worker()
-    studio.crew.send("tasks.thumbnails.make", message["media"]["id"])
+    studio.crew.send("tasks.thumbnails.make_up_for")
+    wait_for(lambda: "thumbnailUrl" in studio.media_of(message), PATIENCE, "a thumbnail")
+    assert studio.bob.history(message["conversationId"])[0]["change"] == message["change"] + 1
+
+
+def test_an_image_whose_file_is_gone_is_owed_for_hours_and_then_no_more(studio: Studio) -> None:
+    message = studio.sent()
+    place = studio.file_of(message)
+    away = place.rename(place.with_suffix(".away"))
+    studio.crew.worker(1)
+    other = studio.sent()  # is done after what is enqueued before it
+    studio.make(message)
+    studio.make(other)
+    wait_for(lambda: studio.state(other) == "ready", PATIENCE, "another thumbnail")
+    assert studio.state(message) == "pending"
+    studio.age("7 hours")
+    studio.make(message)
     wait_for(lambda: "has no file" in studio.crew.log(), PATIENCE, "a word in the log")
+    wait_for(lambda: studio.state(message) == "none", PATIENCE, "the end of it")
     assert studio.media_of(message) == message["media"]
+    away.unlink()
+
+
+def test_a_disk_that_fails_for_a_while_costs_no_thumbnail(studio: Studio) -> None:
+    message = studio.sent()
+    place = studio.file_of(message)
+    away = place.rename(place.with_suffix(".away"))
+    place.mkdir()  # which can be opened by nobody: EISDIR
+    studio.crew.worker()
+    studio.make(message)
+    wait_for(lambda: "Is a directory" in studio.crew.log(), PATIENCE, "a word in the log")
+    assert studio.state(message) == "pending"
+    place.rmdir()
+    away.rename(place)
+    studio.make(message)
+    wait_for(lambda: "thumbnailUrl" in studio.media_of(message), PATIENCE, "a thumbnail")
+
+
+def test_an_image_over_which_workers_die_is_given_up(studio: Studio) -> None:
+    message = studio.sent()
+    studio.forget_tasks()
+    with redis.Redis.from_url(studio.deployment.redis.url) as client:
+        key = f"thumbnail:deaths:{message['media']['id']}"
+        client.set(key, DEATHS - 1)
+        place = studio.file_of(message)
+        away = place.rename(place.with_suffix(".away"))
+        os.mkfifo(place)  # whoever opens it hangs, and is killed
+        worker = studio.crew.worker(1)
+        studio.make(message)
+        wait_for(lambda: int(client.get(key) or 0) == DEATHS, PATIENCE, "one more who looks at it")
+        studio.crew.kill(worker)
+        place.unlink()
+        away.rename(place)
+        studio.crew.worker(1)
+        studio.make(message)
+        wait_for(lambda: studio.state(message) == "none", PATIENCE, "the end of it")
+    assert "died over it" in studio.crew.log()
 
 
 def test_a_worker_makes_thumbnails_of_images_in_a_bucket(
@@ -161,7 +268,7 @@ def test_a_worker_makes_thumbnails_of_images_in_a_bucket(
 
 
 def test_an_image_whose_storage_is_away_is_owed_its_thumbnail_until_it_is_back(
-    process: Callable[..., None], world: World, bucket: Bucket, caplog: pytest.LogCaptureFixture
+    process: Callable[..., None], world: World, bucket: Bucket
 ) -> None:
     name = kept(world, world.person(), thumbnail="pending", placeholder="")
     world.sql("UPDATE media SET thumbnail = 'ready' WHERE name <> :name", name=name)
@@ -171,15 +278,17 @@ def test_an_image_whose_storage_is_away_is_owed_its_thumbnail_until_it_is_back(
         return world.rows("SELECT thumbnail FROM media WHERE name = :name", name=name)[0].thumbnail
 
     process(bucket.url.replace(str(bucket.port), str(free_port())))
-    thumbnails.make_up_for()
-    assert (state(), f"The thumbnail of {name} is still owed" in caplog.text) == ("pending", True)
+    for _ in range(DEATHS + 1):  # none of which is a death
+        with pytest.raises(AwayError):
+            make(name)
+    assert state() == "pending"
     process(bucket.url)
     storage = stores.storage()
     assert storage is not None
     source = storage.incoming.path / "made"
     source.write_bytes(LARGE)
     storage.put(source, key_of("image", name, ".jpg"))
-    thumbnails.make_up_for()
+    make(name)
     assert state() == "ready"
     assert thumbnail_key_of(name) in bucket.stored()
     assert list(storage.incoming.path.iterdir()) == []

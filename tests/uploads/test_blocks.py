@@ -1,6 +1,9 @@
 """Images rebuilt from the blocks that show them."""
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import PngImagePlugin
@@ -10,6 +13,23 @@ from uploads.blocks import BrokenError, rebuilt_gif, rebuilt_png, rebuilt_webp
 
 EVIL = b"<html><script>alert(1)</script>"
 SAME = {"PNG": rebuilt_png, "GIF": rebuilt_gif, "WEBP": rebuilt_webp}
+
+
+ROOT = Path(__file__).resolve().parents[2]
+NARROW = """
+import resource, sys
+from uploads.blocks import BrokenError, rebuilt_webp
+data = sys.stdin.buffer.read()
+resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000))
+try:
+    print(len(rebuilt_webp(data)))
+except BrokenError as error:
+    print(error)
+"""
+
+
+def riff(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) & 1)
 
 
 def frames(data: bytes) -> list[bytes]:
@@ -89,6 +109,26 @@ def test_a_frame_of_a_webp_brings_nothing_foreign_along() -> None:
     smuggled = b"RIFF" + struct.pack("<I", len(smuggled) - 8) + smuggled[8:]
     assert frames(smuggled) == frames(data)
     assert rebuilt_webp(smuggled) == rebuilt_webp(data)
+
+
+def test_frames_within_frames_are_refused_and_many_chunks_take_little_memory() -> None:
+    plain = animated("WEBP", frames=2)
+    head, frame = plain[:12], plain[plain.index(b"ANMF") :]
+    frame = frame[: 8 + struct.unpack_from("<I", frame, 4)[0]]
+    deep = b""
+    for _ in range(900):
+        deep = riff(b"ANMF", frame[8:] + riff(b"XTRA", bytes(11_000)) + deep)
+    begin = plain[12 : plain.index(b"ANMF")]
+    for content, said in (
+        (begin + deep, "a frame within a frame"),
+        (begin + frame * 2 + riff(b"ALPH", b"") * 10**6, ""),
+    ):
+        data = head[:4] + struct.pack("<I", 4 + len(content)) + head[8:] + content
+        assert len(data) > 8_000_000
+        found = subprocess.run(
+            [sys.executable, "-c", NARROW], input=data, cwd=ROOT, capture_output=True, check=True, timeout=60
+        )
+        assert found.stdout.decode().strip() == (said or str(len(data)))
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF", "WEBP"])

@@ -1,6 +1,5 @@
 """Images decoded, turned, cleaned, with thumbnail and placeholder."""
 
-import io
 from base64 import b64decode
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageCms
 
-from tests.uploads.pictures import animated, bomb, encoded, opened, picture, with_gps
-from uploads.images import BadImageError, Picture, TooManyPixelsError, prepare, thumbnail
+from tests.uploads.pictures import animated, encoded, opened, picture, with_gps
+from uploads.images import Picture, prepare, thumbnail
+from uploads.survey import BadImageError, survey
 
 EVIL = b"<html><script>alert(1)</script>"
 PIXELS = 1_000_000
+# Of a camera's own colours, which happen to be everybody's: it does not say so.
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROFILE = PROFILE.replace(b"sRGB", b"xRGB").replace(b"s\0R\0G\0B", b"x\0R\0G\0B")
 RED, BLUE = (254, 0, 0), (0, 0, 254)
 
 
@@ -22,9 +25,10 @@ class Studio:
     def __init__(self, folder: Path):
         self.source, self.target, self.small = folder / "source", folder / "target", folder / "small"
 
-    def prepare(self, data: bytes, pixels: int = PIXELS, thumbnail_pixels: int = PIXELS) -> tuple[Picture, bytes]:
+    def prepare(self, data: bytes, thumbnail_pixels: int = PIXELS) -> tuple[Picture, bytes]:
         self.source.write_bytes(data)
-        made = prepare(self.source, self.target, self.small, pixels, thumbnail_pixels)
+        frames = survey(self.source, PIXELS).frames
+        made = prepare(self.source, self.target, self.small, frames, thumbnail_pixels)
         return made, self.target.read_bytes()
 
 
@@ -44,7 +48,6 @@ def near(colour: Any, wanted: tuple[int, int, int]) -> bool:
         ("PNG", "image/png", ".png"),
         ("GIF", "image/gif", ".gif"),
         ("WEBP", "image/webp", ".webp"),
-        ("AVIF", "image/jpeg", ".jpg"),
     ],
 )
 def test_an_image_keeps_its_looks(studio: Studio, form: str, mime_type: str, extension: str) -> None:
@@ -94,7 +97,7 @@ def test_every_mode_of_a_jpeg_is_taken(studio: Studio, mode: str) -> None:
     assert opened(data).mode == ("L" if mode == "L" else "RGB")
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_a_photo_is_turned_upright_and_does_not_say_where_it_was_taken(studio: Studio, form: str) -> None:
     source = encoded(form, 60, 40, exif=with_gps(orientation=6))  # to be turned clockwise: red ends on top
     assert b"SECRET PLACE" in source
@@ -132,37 +135,35 @@ def test_colours_of_a_camera_become_those_that_every_screen_takes_for_granted(st
     assert "icc_profile" not in opened(data).info
 
 
+@pytest.mark.parametrize("turned", [True, False])
+@pytest.mark.parametrize("mode", ["P", "L", "RGB", "LA"])
+def test_what_is_transparent_stays_so_when_it_is_encoded_anew(studio: Studio, mode: str, turned: bool) -> None:
+    image = Image.new(mode, (40, 40), {"RGB": (9, 9, 9), "LA": (9, 0)}.get(mode, 9))
+    if mode == "P":
+        image.putpalette([shade for shade in range(256) for _ in range(3)])
+    clear: dict[str, Any] = {"RGB": {"transparency": (9, 9, 9)}, "LA": {}}.get(mode, {"transparency": 9})
+    anew: dict[str, Any] = {"exif": with_gps(orientation=6)} if turned else {"icc_profile": PROFILE}
+    _, data = studio.prepare(encoded("PNG", image=image, **clear, **anew))
+    assert opened(data).convert("RGBA").getpixel((20, 20))[3] == 0  # type: ignore[index]
+    assert near(opened(studio.small.read_bytes()).getpixel((20, 20)), (255, 255, 255))
+
+
+def test_sixteen_bits_keep_their_brightness_when_they_are_encoded_anew(studio: Studio) -> None:
+    image = Image.new("I;16", (40, 40), 0x8000)
+    for options in ({"icc_profile": PROFILE}, {"exif": with_gps(orientation=6)}):
+        _, data = studio.prepare(encoded("PNG", image=image, **options))
+        kept = opened(data)
+        assert kept.getpixel((20, 20)) == 0x8000 or near(kept.convert("RGB").getpixel((20, 20)), (128, 128, 128))
+        assert near(opened(studio.small.read_bytes()).getpixel((20, 20)), (128, 128, 128))
+
+
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
 def test_an_animation_is_kept(studio: Studio, form: str) -> None:
     _, data = studio.prepare(animated(form))
     assert opened(data).n_frames == 3  # type: ignore[attr-defined]
 
 
-def test_a_bomb_is_refused_by_its_head_alone(studio: Studio) -> None:
-    with pytest.raises(TooManyPixelsError):
-        studio.prepare(bomb(), pixels=50_000_000)
-    with pytest.raises(TooManyPixelsError):
-        studio.prepare(bomb(10_000, 5_001), pixels=50_000_000)
-    assert not studio.target.exists()
-
-
-def test_frames_are_counted_as_pixels(studio: Studio) -> None:
-    data = animated("GIF", 20, (100, 100))
-    studio.prepare(data, pixels=50_000)
-    with pytest.raises(TooManyPixelsError):
-        studio.prepare(data, pixels=49_000)
-
-
-def test_an_animation_without_end_is_refused(studio: Studio) -> None:
-    two, three = animated("GIF", 2, (2, 2)), animated("GIF", 3, (2, 2))
-    frame = three[len(two) - 1 : -1]
-    assert three == two[:-1] + frame + b";"
-    studio.prepare(two[:-1] + frame * 998 + b";")
-    with pytest.raises(TooManyPixelsError):
-        studio.prepare(two[:-1] + frame * 999 + b";")
-
-
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP"])
 def test_a_file_that_was_cut_is_refused(studio: Studio, form: str) -> None:
     data = encoded(form, image=Image.effect_noise((200, 200), 50).convert("RGB"))
     for part in (0.1, 0.5, 0.9):
@@ -174,12 +175,6 @@ def test_a_file_that_was_cut_is_refused(studio: Studio, form: str) -> None:
 def test_what_is_no_image_is_refused(studio: Studio, data: bytes) -> None:
     with pytest.raises(BadImageError):
         studio.prepare(data)
-
-
-def test_formats_of_files_and_printers_are_never_decoded(studio: Studio) -> None:
-    for form in ("TIFF", "BMP", "PPM", "EPS", "ICO"):
-        with pytest.raises(BadImageError):
-            studio.prepare(encoded(form))
 
 
 def test_the_thumbnail_of_a_large_image_is_left_for_later(studio: Studio) -> None:
@@ -199,10 +194,4 @@ def test_the_thumbnail_of_a_large_image_is_left_for_later(studio: Studio) -> Non
 def test_nothing_can_be_written_is_the_disks_word_and_not_the_images(studio: Studio) -> None:
     studio.source.write_bytes(encoded())
     with pytest.raises(OSError, match="No space left"):
-        prepare(studio.source, Path("/dev/full"), studio.small, PIXELS, PIXELS)
-
-
-def test_pictures_for_tests_are_what_they_say() -> None:
-    assert opened(encoded("PNG")).size == (64, 48)
-    with pytest.raises(Image.DecompressionBombError):
-        Image.open(io.BytesIO(bomb()))
+        prepare(studio.source, Path("/dev/full"), studio.small, 1, PIXELS)

@@ -1,7 +1,9 @@
 """The way of an upload from a request's body to a row and its files."""
 
 import errno
+import io
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from uploads.storage.folder import Folder
 from uploads.workshop import Workshop
 
 MOST = 10_485_760
+HOME = "192.0.2.1"
 
 
 class Teller(World):
@@ -46,7 +49,7 @@ class Door:
             f'--b\r\nContent-Disposition: form-data; name="media"; filename="{name}"\r\n\r\n'.encode() + data
         ) + b"\r\n--b--\r\n"
         pieces = iter([body[place : place + 65_536] for place in range(0, len(body), 65_536)])
-        wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""))
+        wanted = Body(len(body) if length is None else length, "b", lambda _: next(pieces, b""), HOME)
         return orjson.loads(self.intake.take(self.user, wanted, key))
 
     def files(self) -> list[str]:
@@ -79,6 +82,25 @@ def test_an_image_becomes_two_files_and_a_row(door: Door) -> None:
     )  # fmt: skip
     assert row.size == media["size"] == (door.folder.root / door.files()[0]).stat().st_size
     assert door.teller.tasks == []
+
+
+def test_small_files_of_many_pixels_are_refused_before_they_are_decoded(world: World, tmp_path: Path) -> None:
+    door = Door(world, tmp_path, UPLOAD_RATE=1, UPLOAD_BURST=200_000)
+    data = encoded("PNG", 800, 600)
+    assert len(data) < 10_000
+    door.hand_in(data)
+    kept = door.files()
+    assert refusal(lambda: door.hand_in(data)).code.name == "rate_limited"
+    assert door.files() == kept
+
+
+def test_no_memory_is_our_fault_and_not_the_images(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("uploads.images._decode", fail)
+    assert refusal(lambda: door.hand_in(encoded())).code.name == "overloaded"
+    assert (door.files(), door.rows()) == ([], [])
 
 
 def test_any_other_file_is_kept_as_it_is_under_a_name_of_ours(door: Door) -> None:
@@ -124,14 +146,14 @@ def test_a_length_beyond_the_bound_is_refused_before_anything_is_read(door: Door
     def read(_: int) -> bytes:
         raise AssertionError("read")
 
-    error = refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read)))
+    error = refusal(lambda: door.intake.take(door.user, Body(MOST + 65_537, "b", read, HOME)))
     assert (error.code.name, error.details) == ("too_large", {"unit": "bytes", "most": MOST})
 
 
 def test_a_length_that_is_not_told_does_not_help(world: World, tmp_path: Path) -> None:
     door = Door(world, tmp_path, UPLOAD_BYTES=10_000)
     pieces = iter([b'--b\r\nContent-Disposition: form-data; name="media"; filename="a"\r\n\r\n', *[b"x" * 1_000] * 100])
-    error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces))))
+    error = refusal(lambda: door.intake.take(door.user, Body(None, "b", lambda _: next(pieces), HOME)))
     assert (error.code.name, error.details) == ("too_large", {"unit": "bytes", "most": 10_000})
     assert len(list(pieces)) > 80
     assert door.files() == []
@@ -161,6 +183,49 @@ def test_a_disk_without_room_for_what_comes_in_is_told_too(door: Door) -> None:
     door.folder.root.mkdir()
     (door.folder.root / "incoming").write_bytes(b"no folder at all")
     assert refusal(lambda: door.hand_in(b"hello")).code.name == "overloaded"
+
+
+class Short(io.FileIO):
+    """A file of which a write takes no more than a thousand bytes."""
+
+    def write(self, piece: Any) -> int:
+        return super().write(memoryview(piece)[:1_000])
+
+
+class Losing(io.FileIO):
+    """A file that says it took what it did not keep."""
+
+    def write(self, piece: Any) -> int:
+        super().write(memoryview(piece)[1:])
+        return len(piece)
+
+
+def test_a_disk_that_takes_a_part_is_given_the_rest(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.intake._created", lambda path: Short(path, "x"))
+    data = bytes(range(256)) * 400
+    assert door.hand_in(data)["size"] == len(data)
+    assert (door.folder.root / door.files()[0]).read_bytes() == data
+
+
+def test_a_file_that_is_not_whole_is_not_taken_for_one(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uploads.intake._created", lambda path: Losing(path, "x"))
+    assert refusal(lambda: door.hand_in(b"hello" * 100)).code.name == "overloaded"
+    assert (door.files(), door.rows()) == ([], [])
+
+
+def test_a_file_is_closed_beside_the_loop(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Closed(io.FileIO):
+        def close(self) -> None:
+            if not self.closed:
+                threads.append(threading.get_native_id())
+            super().close()
+
+    monkeypatch.setattr("uploads.intake._created", lambda path: Closed(path, "x"))
+    door.hand_in(b"hello")
+    assert len(threads) == 1
+    assert threads[0] != threading.get_native_id()
 
 
 def test_a_database_that_refuses_leaves_no_file_behind(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

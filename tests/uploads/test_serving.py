@@ -1,14 +1,20 @@
 """A stored file as an answer."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import gevent
 import pytest
 from flask import Flask
 
+from chat.errors import ChatError
+from uploads.places import Places
 from uploads.serving import PIECE, Served, respond, sent_elsewhere, unchanged
 from uploads.workshop import Workshop
 
-CONTENT = bytes(range(256)) * 2_048  # two pieces
+CONTENT = bytes(range(256)) * 2_048  # eight pieces
 SERVED = Served("image/png", "tag", 1_000, "")
 
 
@@ -30,19 +36,28 @@ class Stored:
 
 
 def asked(method: str = "GET", seconds: int = 1_000, file_name: str = "", **headers: str) -> tuple[Any, Stored]:
-    app, stored, workshop = Flask(__name__), Stored(), Workshop()
-    app.add_url_rule(
-        "/", "file", lambda: respond(stored, Served("image/png", "tag", seconds, file_name), workshop), methods=["GET"]
-    )
+    app, stored, workshop, downloads = Flask(__name__), Stored(), Workshop(), Places(1, 1, "downloads")
+    served = Served("image/png", "tag", seconds, file_name)
+    app.add_url_rule("/", "file", lambda: respond(stored, served, workshop, downloads), methods=["GET"])
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return app.test_client().open("/", method=method, headers=named, buffered=True), stored
+    answer = app.test_client().open("/", method=method, headers=named, buffered=True)
+    assert downloads.taken == 0
+    return answer, stored
+
+
+@contextmanager
+def pieces(stored: Stored, downloads: Places) -> Iterator[Iterator[bytes]]:
+    with Flask(__name__).test_request_context("/", environ_base={"REMOTE_ADDR": "192.0.2.1"}):
+        answer = respond(stored, Served("image/png", "tag", 0, ""), Workshop(), downloads)
+        yield iter(answer.response)  # type: ignore[arg-type]
+        answer.close()
 
 
 def test_a_file_goes_out_in_pieces_and_is_closed() -> None:
     answer, stored = asked()
     assert (answer.status_code, answer.data) == (200, CONTENT)
     assert answer.headers["Content-Length"] == str(len(CONTENT))
-    assert stored.reads == [PIECE, PIECE]
+    assert stored.reads == [PIECE] * (len(CONTENT) // PIECE)
     assert stored.closed == 1
 
 
@@ -151,3 +166,41 @@ def test_nobody_is_sent_away_with_a_token_for_a_look_at_the_head_or_where_there_
     assert sent(("https://s3.example/a", 1), SERVED._replace(seconds=0)) == (None, [])
     assert sent(("https://s3.example/a", 1), method="HEAD") == (None, [])
     assert sent(None)[0] is None
+
+
+def test_there_are_so_many_downloads_at_a_time_and_who_is_refused_holds_no_file() -> None:
+    downloads, stored, refused = Places(5, 1, "downloads"), Stored(), Stored()
+    with pieces(stored, downloads) as sent:
+        next(sent)
+        assert downloads.taken == 1
+        with pytest.raises(ChatError, match="rate_limited"), pieces(refused, downloads):
+            pass
+        assert (refused.closed, stored.closed) == (1, 0)
+    assert (downloads.taken, stored.closed) == (0, 1)
+    with pieces(Stored(), downloads) as sent:
+        assert b"".join(sent) == CONTENT
+
+
+def test_who_does_not_take_a_piece_is_waited_for_no_longer_than_a_poor_line_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chat.pace.GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("chat.pace.BYTES_A_SECOND", 100 * PIECE)
+    with pieces(Stored(), Places(1, 1, "downloads")) as sent:
+        for _ in range(8):  # at half the pace: each takes 10 ms more than it may
+            next(sent)
+            try:
+                gevent.sleep(0.02)
+            except TimeoutError:
+                return
+    raise AssertionError("nobody minds")
+
+
+def test_the_time_in_which_we_read_is_not_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat.pace.GRACE_SECONDS", 0.05)
+    stored = Stored()
+    read = stored.read
+    monkeypatch.setattr(stored, "read", lambda *where: (time.sleep(0.03), read(*where))[1])
+    with pieces(stored, Places(1, 1, "downloads")) as sent:
+        assert b"".join(sent) == CONTENT
+        gevent.sleep(0.1)  # and nothing is waited for afterwards

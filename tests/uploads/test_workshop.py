@@ -45,6 +45,24 @@ def test_images_are_looked_at_two_at_a_time() -> None:
     assert running == [0, AT_ONCE]
 
 
+def test_large_images_are_looked_at_one_at_a_time_and_small_ones_beside_them() -> None:
+    workshop, go = Workshop(), threading.Event()
+    begun: list[int] = []
+
+    def look(number: int) -> None:
+        begun.append(number)
+        go.wait(10)
+
+    looking = [gevent.spawn(workshop.image, look, number, large=True) for number in range(3)]
+    gevent.sleep(0)
+    assert workshop.image(len, "small") == 5
+    assert begun == [0]
+    assert workshop.waiting == 3
+    go.set()
+    gevent.joinall(looking, raise_error=True)
+    assert begun == [0, 1, 2]
+
+
 def test_images_are_looked_at_behind_everything_else() -> None:
     workshop = Workshop()
     own = os.getpriority(os.PRIO_PROCESS, 0)

@@ -36,8 +36,8 @@ FILE_SECONDS = 30.0  # for any file, and for a large one besides what it takes a
 BYTES_A_SECOND = 250_000  # 10 MB then have 70 seconds, and hold one of eight threads for no longer
 TRIES = 2  # of a call, in all
 PAUSE_SECONDS = 2.0  # without a call after one that found nobody
-FIRST_BYTES = 262_144  # that come with the opening: the whole of every thumbnail
-PIECE = 65_536  # bytes of a download at a time
+PART_BYTES = 262_144  # of an open file that are held: with the opening the whole of every thumbnail comes
+PIECE = 65_536  # bytes at a time of a file that is copied
 PAGE = 1_000  # keys of one answer, the most that S3 gives
 WINDOW = 3_600  # seconds for which everybody gets the same address of a file, so that browsers keep what they have
 LATENESS = 60  # seconds before an address ends from which on nobody is sent there any more
@@ -63,7 +63,7 @@ class S3:
 
     def open(self, key: str) -> "_Object | None":
         """Open a file, and have its beginning; see Storage."""
-        found = self._part(key, 0, FIRST_BYTES)
+        found = self._part(key, 0, PART_BYTES)
         if found is None:
             return None
         data, size = found
@@ -180,19 +180,20 @@ def _plainly(operation: str) -> Iterator[None]:
 
 
 class _Object:
-    """A stored file of which the beginning is there, and of which parts are asked for."""
+    """A stored file of which one part is there, first the beginning: who reads on in small pieces asks seldom."""
 
     def __init__(self, size: int, first: bytes, piece: Callable[[int, int], bytes]):
         self.size = size
-        self._first, self._piece = first, piece
+        self._part, self._begin, self._piece = first, 0, piece
 
     def read(self, offset: int, length: int) -> bytes:
-        if offset < len(self._first):
-            return self._first[offset : offset + length]
-        return self._piece(offset, length)
+        if not self._begin <= offset < self._begin + len(self._part):
+            self._part, self._begin = self._piece(offset, max(length, PART_BYTES)), offset
+        begin = offset - self._begin
+        return self._part[begin : begin + length]
 
     def close(self) -> None:
-        self._first = b""
+        self._part = b""
 
 
 class _Bounded(io.FileIO):

@@ -11,7 +11,8 @@ from typing import Any
 import gevent
 from gevent import monkey
 
-from chat.webserver import body, handler
+from chat import pace
+from chat.webserver import handler
 
 StartResponse = Callable[..., Any]
 MARK = os.environ.get("PROBE_MARK", "/dev/null")
@@ -20,7 +21,7 @@ if "PROBE_HURRY" in os.environ:  # deadlines short enough for a test
     handler.FIRST_SECONDS = handler.IDLE_SECONDS = 1.0
     handler.HEAD_SECONDS = 0.5
     handler.STALL_SECONDS = 1.0
-    body.BODY_SECONDS = 0.5
+    pace.GRACE_SECONDS = 0.5
 
 
 def _text(start: StartResponse, body: bytes, status: str = "200 OK", *headers: tuple[str, str]) -> list[bytes]:
@@ -77,7 +78,8 @@ def numbers(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
 
 def slow_body(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
     try:
-        environ["wsgi.input"].read()
+        while environ["wsgi.input"].read(4_096):
+            pass
     except OSError as error:
         return _text(start, str(error).encode(), "400 Bad Request")
     return _text(start, b"whole")

@@ -17,7 +17,7 @@ from tests.bucket import KEY_ID, SECRET, Bucket
 from tests.deployment import ROOT, free_port
 from uploads.storage import AwayError, s3
 from uploads.storage.keys import key_of, thumbnail_key_of
-from uploads.storage.s3 import FIRST_BYTES, LATENESS, S3, WINDOW
+from uploads.storage.s3 import LATENESS, PART_BYTES, S3, WINDOW
 from uploads.workshop import STORE_THREADS
 
 KEY = key_of("image", "ab" + "0" * 30, ".jpg")
@@ -212,12 +212,35 @@ def test_what_is_stored_can_only_be_saved_by_whoever_finds_it_otherwise(bucket: 
 
 def test_a_small_file_comes_with_its_opening(bucket: Bucket, tmp_path: Path) -> None:
     storage = S3(address_of(bucket.url), tmp_path)
-    put(storage, data=b"x" * FIRST_BYTES)
+    put(storage, data=b"x" * PART_BYTES)
     opened = storage.open(KEY)
     storage.delete(KEY)
     assert opened is not None
-    assert opened.read(0, FIRST_BYTES) == b"x" * FIRST_BYTES
-    assert opened.read(FIRST_BYTES, 1) == b""
+    assert opened.read(0, PART_BYTES) == b"x" * PART_BYTES
+    assert opened.read(PART_BYTES, 1) == b""
+
+
+LONG = bytes(range(256)) * (5 * PART_BYTES // 512)  # two parts and a half
+
+
+def _parts(handler: BaseHTTPRequestHandler) -> None:
+    first, last = (int(number) for number in handler.headers["Range"].removeprefix("bytes=").split("-"))
+    data = LONG[first : last + 1]
+    handler.send_response(206)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.send_header("Content-Range", f"bytes {first}-{first + len(data) - 1}/{len(LONG)}")
+    handler.end_headers()
+    handler.wfile.write(data)
+
+
+@pytest.mark.parametrize("server", [_parts], indirect=True)
+def test_who_reads_on_in_small_pieces_asks_seldom(server: Server, tmp_path: Path) -> None:
+    opened = S3(address_of(at(server.server_port)), tmp_path).open(KEY)
+    assert opened is not None
+    pieces = [opened.read(place, 65_536) for place in range(0, opened.size, 65_536)]
+    assert b"".join(pieces) == LONG
+    assert server.asked == 3
+    assert opened.read(1_000, 10) == LONG[1_000:1_010]  # and back
 
 
 def _well(handler: BaseHTTPRequestHandler) -> None:
