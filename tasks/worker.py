@@ -33,7 +33,10 @@ __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
 HEARTBEAT_KEY = "celery:heartbeat"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
-NO_DUTIES = {__name__, "tasks.push", "tasks.queue", "tasks.record", "tasks.stores"}
+NO_DUTIES = {
+    __name__,
+    *(f"tasks.{name}" for name in ("absence", "courier", "notes", "push", "queue", "record", "stores")),
+}
 
 
 def _worker(settings: Mapping[str, Any]) -> Celery:

@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 import pytest
 import redis
-from sqlalchemy import create_engine
 
 from chat.entries import entry_json
 from chat.frames import Caller
@@ -34,13 +33,6 @@ def forget(store: redis.Redis) -> None:
     for pattern in ("user:unread:*", "conversation:last:*", "unread:*"):
         for key in store.scan_iter(pattern):
             store.delete(key)
-
-
-@pytest.fixture
-def world(site: Site) -> Iterator[World]:
-    engine = create_engine(site.postgres.url)
-    yield World(engine)
-    engine.dispose()
 
 
 def tally_of(world: World, member: Caller) -> Tally:
