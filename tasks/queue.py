@@ -15,9 +15,8 @@ from kombu.exceptions import OperationalError
 
 from chat import config
 
-__all__ = ["TASK_SECONDS", "broker_url", "connect", "send", "waiting"]
+__all__ = ["TASK_SECONDS", "broker_url", "connect", "queue_name", "send", "waiting"]
 
-QUEUE = "chat"
 BROKER_DATABASE = 1  # of a Redis on a socket: the chat's keys are in 0
 CONFIRM_SECONDS = 2.0  # for RabbitMQ to say that it has a task
 ASKED_SECONDS = 2.0  # for the broker to connect, and again to say how many tasks wait
@@ -37,15 +36,21 @@ def broker_url(settings: Mapping[str, Any]) -> str:
     return urlunsplit(parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}"))
 
 
+def queue_name(settings: Mapping[str, Any]) -> str:
+    """Return the queue's name, also its key in Redis: one for each deployment that shares a broker with others."""
+    return f"{settings['REDIS_PREFIX']}chat"
+
+
 def connect(settings: Mapping[str, Any], **more: Any) -> Celery:
     """Return a Celery that knows broker and queue; it connects when it is used. `more` goes to Celery."""
     app = Celery("chat", broker=broker_url(settings), **more)
+    name = queue_name(settings)
     app.conf.update(
         # The nameless direct exchange needs no binding in Redis, so FLUSHALL has none to lose.
-        task_queues=[Queue(QUEUE, Exchange(""), routing_key=QUEUE)],
-        task_default_queue=QUEUE,
+        task_queues=[Queue(name, Exchange(""), routing_key=name)],
+        task_default_queue=name,
         task_default_exchange="",
-        task_default_routing_key=QUEUE,
+        task_default_routing_key=name,
         task_ignore_result=True,  # nobody waits for a result: what a task found out is in the database
         # Whoever sends has committed already, and a person waits: a dead broker may cost a second, once.
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
@@ -90,7 +95,7 @@ def waiting(settings: Mapping[str, Any]) -> int:
     with Connection(broker_url(settings), connect_timeout=ASKED_SECONDS, transport_options=options) as connection:
         try:
             connection.connect()
-            told = connection.channel().queue_declare(QUEUE, passive=True)
+            told = connection.channel().queue_declare(queue_name(settings), passive=True)
         except connection.channel_errors:  # there is no queue yet; in Redis an empty one is none
             return 0
         except connection.connection_errors as error:

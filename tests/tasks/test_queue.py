@@ -27,6 +27,16 @@ def test_the_broker_is_the_one_given_or_the_next_database(given: str, chat: str,
     assert queue.broker_url({"CELERY_BROKER_URL": given, "REDIS_URL": chat}) == broker
 
 
+def test_two_deployments_that_share_a_broker_have_a_queue_each(server: Redis) -> None:
+    ours, theirs = ({"CELERY_BROKER_URL": "", "REDIS_URL": server.url, "REDIS_PREFIX": name} for name in ("a:", "b:"))
+    celery = queue.connect(ours, set_as_current=False)
+    celery.send_task("a.task.of.ours")
+    celery.close()
+    assert (queue.waiting(ours), queue.waiting(theirs)) == (1, 0)
+    other = queue.connect(theirs, set_as_current=False)
+    assert [each.name for each in other.amqp.queues.consume_from.values()] == ["b:chat"]
+
+
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     with Redis(tmp_path / "redis") as started:
