@@ -19,6 +19,7 @@ from chat.frames import Event
 from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
 from chat.transaction import Transaction, run_in_transaction
 from tasks import stores
+from tasks.attempts import GivenUp
 from uploads.images import BadImageError, thumbnail
 from uploads.storage import Folder, folder_of, key_of, thumbnail_key_of
 
@@ -48,8 +49,15 @@ def make_up_for() -> None:
     for name in _unit(lambda tx: owing(tx, BATCH)):
         try:
             make(name)
+        except GivenUp as error:
+            log.error("The image %s stays without a thumbnail: %s", name, error)
+            _unit(partial(_give_up, name))
         except Exception:  # one that cannot be done must not keep the others waiting
             log.exception("The thumbnail of %s is still owed", name)
+
+
+def _give_up(name: str, tx: Transaction) -> None:
+    finish_thumbnail(tx, name, "")
 
 
 def _made(folder: Folder, row: Row[Any]) -> str:

@@ -26,6 +26,7 @@ from chat import config
 from chat.launcher.child import tie_to_parent
 from chat.media_address import sign_with
 from tasks import record, stores
+from tasks.attempts import Attempted
 from tasks.queue import TASK_SECONDS, connect
 
 __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
@@ -35,18 +36,18 @@ HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
 NO_DUTIES = {
     __name__,
-    *(f"tasks.{name}" for name in ("absence", "courier", "notes", "push", "queue", "record", "stores")),
+    *(f"tasks.{name}" for name in ("absence", "attempts", "courier", "notes", "push", "queue", "record", "stores")),
 }
 
 
 def _worker(settings: Mapping[str, Any]) -> Celery:
     names = {f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__)}
     duties = [import_module(name) for name in sorted(names - NO_DUTIES)]
-    app = connect(settings, include=[duty.__name__ for duty in duties])
+    app = connect(settings, include=[duty.__name__ for duty in duties], task_cls=Attempted)
     app.conf.update(
         # A task leaves the queue once it is done, not once it is taken: another worker does those of a killed one.
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        task_reject_on_worker_lost=True,  # a few times: attempts.py
         task_time_limit=TASK_SECONDS,
         task_soft_time_limit=TASK_SECONDS - 30,
         broker_connection_retry_on_startup=True,

@@ -1,6 +1,7 @@
 """Tasks that show what the worker does with tasks: they say in Redis when they begin and end."""
 
 import os
+import signal
 import sys
 import time
 
@@ -34,3 +35,9 @@ def stumble() -> None:
 @shared_task(name="duties.fall")
 def fall() -> None:
     raise ValueError("a mistake of ours")
+
+
+@shared_task(name="duties.die")
+def die(*_: str) -> None:
+    say("died")
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+import redis
 
+from tasks import attempts
+from tasks.attempts import attempts_key
 from tests.clients.native import Client
 from tests.clients.person import PATIENCE, Person
 from tests.deployment import Deployment, Web, wait_for
@@ -37,12 +41,14 @@ class Studio:
 
     def age(self) -> None:
         """Let a while pass for everything that is owed."""
-        from sqlalchemy import create_engine, text
+        with psycopg.connect(self.deployment.postgres.url.replace("+psycopg", "")) as connection:
+            connection.execute("UPDATE media SET created_at = created_at - interval '1 minute'")
 
-        engine = create_engine(self.deployment.postgres.url)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE media SET created_at = created_at - interval '1 minute'"))
-        engine.dispose()
+    def state_of(self, message: dict[str, Any]) -> str:
+        """Return what the database says of the thumbnail of a message's media."""
+        with psycopg.connect(self.deployment.postgres.url.replace("+psycopg", "")) as connection:
+            row = connection.execute("SELECT thumbnail FROM media WHERE name = %s", [message["media"]["id"]]).fetchone()
+        return str(row and row[0])
 
     def forget_tasks(self) -> None:
         """Lose the broker's memory."""
@@ -110,3 +116,17 @@ def test_an_image_whose_file_is_gone_is_owed_no_more(studio: Studio) -> None:
     studio.crew.send("tasks.thumbnails.make", message["media"]["id"])
     wait_for(lambda: "has no file" in studio.crew.log(), PATIENCE, "a word in the log")
     assert studio.media_of(message) == message["media"]
+
+
+def test_an_image_that_took_its_process_along_is_given_up_and_keeps_no_other_waiting(studio: Studio) -> None:
+    poison, other = studio.sent(), studio.sent()
+    with redis.Redis.from_url(studio.deployment.redis.url) as client:
+        client.set(attempts_key("tasks.thumbnails.make", (poison["media"]["id"],), None), attempts.MOST)
+    studio.forget_tasks()
+    studio.age()
+    studio.crew.worker()
+    studio.crew.send("tasks.thumbnails.make_up_for")
+    wait_for(lambda: "thumbnailUrl" in studio.media_of(other), PATIENCE, "the other thumbnail")
+    wait_for(lambda: studio.state_of(poison) == "none", PATIENCE, "the end of it")
+    assert "stays without a thumbnail" in studio.crew.log()
+    assert studio.media_of(poison) == poison["media"]
