@@ -6,7 +6,7 @@ import sys
 import time
 
 import redis
-from celery import shared_task
+from celery import Task, shared_task
 from sqlalchemy.exc import OperationalError
 
 
@@ -41,3 +41,9 @@ def fall() -> None:
 def die(*_: str) -> None:
     say("died")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task(name="duties.hesitate", bind=True, max_retries=3)
+def hesitate(task: Task) -> None:
+    if task.request.retries < 2:
+        raise task.retry(countdown=0)
