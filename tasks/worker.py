@@ -53,6 +53,7 @@ def _worker(settings: Mapping[str, Any]) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: the broker may be away for longer than we can guess
         worker_cancel_long_running_tasks_on_connection_loss=True,  # they will be given out again, so this one must end
+        worker_proc_alive_timeout=30.0,  # seconds for a new process to start: on a busy machine 4 are too few
         worker_prefetch_multiplier=1,  # tasks are long beside the round trip that fetches one
         worker_enable_remote_control=False,  # nobody uses it, and its queue is one more thing to lose with Redis
         worker_hijack_root_logger=False,

@@ -65,14 +65,15 @@ def process(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make this process one that does tasks: a duty called here is done here."""
     for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "CELERY_BROKER_URL"):
         monkeypatch.setenv(name, site.environ[name])
-    _forget()
+    forget_process()
     yield
     stores.engine().dispose()
     stores.redis().close()
-    _forget()
+    forget_process()
 
 
-def _forget() -> None:
+def forget_process() -> None:
+    """Forget what this process holds as one that does tasks."""
     for made in (stores.settings, stores.engine, stores.redis, stores.publisher):
         made.cache_clear()
 

@@ -14,9 +14,7 @@ from chat.tally import Tally, read_tally
 from tasks import unread_sync
 from tasks.unread_sync import compare
 from tests.chat.world import UNREAD, World
-from tests.deployment import wait_for
 from tests.tasks.conftest import Site
-from tests.tasks.crew import Crew
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -141,17 +139,3 @@ def test_a_run_is_bounded_and_the_next_goes_on(
         runs += 1
         assert runs < 500
     assert runs > 3
-
-
-def test_a_killed_workers_comparison_is_done_by_another_beside_two_beats(
-    world: World, store: redis.Redis, talk: tuple[Caller, str], crew: Crew
-) -> None:
-    bob, _ = talk
-    true = tally_of(world, bob)
-    crew.two_hasty_beats()
-    worker = crew.worker()
-    for _ in range(2):
-        store.set(f"user:unread:{bob.user_id}", true._replace(total=7).encoded())
-        wait_for(lambda: read_tally(store.get(f"user:unread:{bob.user_id}")) == true, 40, "the drift to be mended")
-        crew.kill(worker)
-        worker = crew.worker()
