@@ -63,7 +63,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     S("DATABASE_URL", _text, "", "PostgreSQL 15 or newer, `postgresql+psycopg://…`; the embedded start sets it"),
     S("REDIS_URL", _text, "", "Redis 6.2 or newer; the embedded start sets it"),
-    S("REDIS_PREFIX", _text, "", "put before every key and channel, for a Redis that is shared with others"),
+    S("REDIS_PREFIX", _text, "", "put before every key, channel and task queue, where others use the same Redis"),
     S("CELERY_BROKER_URL", _text, "", "Redis or RabbitMQ; empty: REDIS_URL"),
     S("DATA_DIR", _text, "", "folder of uploads (unless STORAGE_URL) and of what the embedded servers keep"),
     S(

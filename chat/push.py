@@ -44,5 +44,5 @@ class Push:
             self._wake.clear()
             noted, self._noted = list(self._noted), {}
             for start in range(0, len(noted), A_TASK):
-                if not queue.send(TASK, (noted[start : start + A_TASK],), expires=EXPIRES, retry=False):
+                if not queue.send(TASK, (noted[start : start + A_TASK],), expires=EXPIRES):
                     break

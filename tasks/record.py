@@ -2,7 +2,8 @@
 
 Each value is JSON: `{"runs": n, "failures": n, "lastSuccess": seconds since 1970 or 0, "seconds": of the last run}`.
 `runs` counts all, `failures` those of them that raised; a run whose process was killed is counted when it was done
-again. The hash goes with Redis, and after a week in which nothing was done: then all counts from nothing.
+again, and one that asks to be tried again when it was. The hash goes with Redis, and after a week in which nothing was
+done: then all counts from nothing.
 
 `watch()` hangs this to Celery's signals, so that no duty has to do anything for it.
 """
@@ -13,11 +14,13 @@ from typing import Any
 
 import redis
 from celery import signals
+from celery.states import RETRY
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tasks import stores
+from tasks.push import Later
 
 __all__ = ["KEY", "watch"]
 
@@ -34,15 +37,15 @@ record.seconds = tonumber(ARGV[4])
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 """
-# What a store that is away raises. It says so in one line; a page for each task would bury what else there is to read.
-AWAY = (DBAPIError, PoolTimeoutError, redis.RedisError, BrokerError, OSError)
+# What somebody else who is away raises. It says so in one line; a page for each task would bury everything else.
+AWAY = (DBAPIError, PoolTimeoutError, redis.RedisError, BrokerError, OSError, Later)
 
 logger = logging.getLogger(__name__)
 _begun: dict[str, float] = {}  # by task id; a process does one at a time
 
 
 def watch() -> None:
-    """Have every run of a task noted, and one that fails for a store's sake told in one line."""
+    """Have every run of a task noted, and one that fails for somebody else's sake told in one line."""
     signals.task_prerun.connect(_before)
     signals.task_postrun.connect(_after)
     logging.getLogger("celery.app.trace").addFilter(_OneLine())
@@ -55,6 +58,8 @@ def _before(task_id: str, **_: Any) -> None:
 
 def _after(task_id: str, task: Any, state: str, **_: Any) -> None:
     seconds = time.monotonic() - _begun.pop(task_id, time.monotonic())
+    if state == RETRY:
+        return
     failed = int(state != "SUCCESS")
     try:
         key = stores.settings()["REDIS_PREFIX"] + KEY
@@ -64,7 +69,7 @@ def _after(task_id: str, task: Any, state: str, **_: Any) -> None:
 
 
 class _OneLine(logging.Filter):
-    """Leaves Celery's traceback out where a store was away."""
+    """Leaves Celery's traceback out where somebody else was away."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten the record; let all pass."""

@@ -19,7 +19,7 @@ from sqlalchemy import Row
 from chat.frames import Event
 from chat.media_updates import bring_up_to_date, finish_thumbnail, outdated_uses, owing
 from chat.transaction import Transaction, run_in_transaction
-from tasks import queue, stores
+from tasks import attempts, queue, stores
 from uploads.images import thumbnail
 from uploads.storage import Storage, key_of, thumbnail_key_of
 from uploads.survey import BadImageError
@@ -32,8 +32,6 @@ BATCH = 100  # images of one look at the database, and entries of one image
 BATCHES = 50  # of entries in one run; the next one goes on
 EVERY = 60.0  # seconds
 GONE_HOURS = 6  # for which a file that is not there may yet come: where many hosts share a storage, some see it late
-DEATHS = 5  # of processes that looked at an image: a memory bound would kill one after the other, for ever
-DEATHS_KEPT = 86_400  # seconds in which so many must have died: what ends workers for other reasons is not the image
 SCHEDULE = {"thumbnails": {"task": "tasks.thumbnails.make_up_for", "schedule": EVERY}}
 
 
@@ -43,7 +41,7 @@ def make(name: str) -> None:
     storage = stores.storage()
     row = _unit(lambda tx: tx.execute(PENDING, {"name": name, "hours": GONE_HOURS}).first())
     if storage is not None and row is not None:
-        placeholder = _made_by_who_lives(storage, row)
+        placeholder = _made(storage, row)
         if placeholder is not None:
             _unit(lambda tx: finish_thumbnail(tx, name, placeholder))
     _tell(name)
@@ -53,24 +51,15 @@ def make(name: str) -> None:
 def make_up_for() -> None:
     """Enqueue what was not enqueued, not done, or done and not told: each alone, so that none takes another's time."""
     for name in _unit(lambda tx: owing(tx, BATCH)):
-        if not queue.send("tasks.thumbnails.make", (name,), expires=EVERY, retry=False):
+        if attempts.given_up(make.name, (name,)):
+            log.error("The image %s stays without a thumbnail: whoever looked at it died", name)
+            _unit(partial(_give_up, name))
+        elif not queue.send(make.name, (name,), expires=EVERY):
             return
 
 
-def _made_by_who_lives(storage: Storage, row: Row[Any]) -> str | None:
-    """Do as `_made`, but give an image up that killed too many. Who is killed cannot say so, so it is said before."""
-    key = f"{stores.settings()['REDIS_PREFIX']}thumbnail:deaths:{row.name}"
-    with stores.redis().pipeline() as said:
-        said.incr(key)
-        said.expire(key, DEATHS_KEPT)
-        deaths = said.execute()[0] - 1
-    if deaths >= DEATHS:
-        log.error("No thumbnail of %s: %d processes died over it", row.name, deaths)
-        return ""
-    try:
-        return _made(storage, row)
-    finally:
-        stores.redis().delete(key)
+def _give_up(name: str, tx: Transaction) -> None:
+    finish_thumbnail(tx, name, "")
 
 
 def _made(storage: Storage, row: Row[Any]) -> str | None:

@@ -26,6 +26,7 @@ from chat import config
 from chat.launcher.child import tie_to_parent
 from chat.media_address import sign_with
 from tasks import record, stores
+from tasks.attempts import Attempted
 from tasks.queue import TASK_SECONDS, connect
 
 __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
@@ -33,22 +34,26 @@ __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
 HEARTBEAT_KEY = "celery:heartbeat"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
-NO_DUTIES = {__name__, "tasks.push", "tasks.queue", "tasks.record", "tasks.stores"}
+NO_DUTIES = {
+    __name__,
+    *(f"tasks.{name}" for name in ("absence", "attempts", "courier", "notes", "push", "queue", "record", "stores")),
+}
 
 
 def _worker(settings: Mapping[str, Any]) -> Celery:
     names = {f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__)}
     duties = [import_module(name) for name in sorted(names - NO_DUTIES)]
-    app = connect(settings, include=[duty.__name__ for duty in duties])
+    app = connect(settings, include=[duty.__name__ for duty in duties], task_cls=Attempted)
     app.conf.update(
         # A task leaves the queue once it is done, not once it is taken: another worker does those of a killed one.
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        task_reject_on_worker_lost=True,  # a few times: attempts.py
         task_time_limit=TASK_SECONDS,
         task_soft_time_limit=TASK_SECONDS - 30,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: the broker may be away for longer than we can guess
         worker_cancel_long_running_tasks_on_connection_loss=True,  # they will be given out again, so this one must end
+        worker_proc_alive_timeout=30.0,  # seconds for a new process to start: on a busy machine 4 are too few
         worker_prefetch_multiplier=1,  # tasks are long beside the round trip that fetches one
         worker_enable_remote_control=False,  # nobody uses it, and its queue is one more thing to lose with Redis
         worker_hijack_root_logger=False,

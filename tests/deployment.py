@@ -62,6 +62,14 @@ class Web:
         for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """Kill gunicorn and its workers, all at once; nobody starts new ones."""
+        assert self.process is not None
+        for pid in [self.process.pid, *self.workers()]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
     def stop(self, sig: int = signal.SIGTERM) -> None:
         """End it: SIGTERM drains, SIGKILL does not ask."""
         if self.process is not None:

@@ -19,7 +19,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     tasks: list[list[int]] = []
 
     def send(task: str, arguments: tuple[Any, ...], **options: Any) -> bool:
-        assert (task, options) == ("tasks.pushes.find", {"expires": 60, "retry": False})
+        assert (task, options) == ("tasks.pushes.find", {"expires": 60})
         tasks.append(arguments[0])
         return True
 

@@ -66,7 +66,7 @@ def test_everything_that_is_there_tells_its_numbers(
 
 def test_tasks_that_wait_are_counted(engine: Engine, server: embedded_redis.Redis) -> None:
     surroundings = of(engine, server)
-    celery = connect({"CELERY_BROKER_URL": "", "REDIS_URL": server.url}, set_as_current=False)
+    celery = connect({"CELERY_BROKER_URL": "", "REDIS_URL": server.url, "REDIS_PREFIX": PREFIX}, set_as_current=False)
     for _ in range(3):
         celery.send_task("nobody.does.it")
     celery.close()

@@ -32,7 +32,7 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit]:
 
 
 def settings(rabbit: Rabbit) -> dict[str, str]:
-    return {"CELERY_BROKER_URL": rabbit.url, "REDIS_URL": "redis://unused"}
+    return {"CELERY_BROKER_URL": rabbit.url, "REDIS_URL": "redis://unused", "REDIS_PREFIX": "rabbit:"}
 
 
 def numbers(web: Web) -> dict[str, float]:
@@ -57,7 +57,7 @@ def test_the_lines_of_the_deployment_make_an_account_that_the_broker_takes(rabbi
 def test_a_server_on_rabbitmq_does_its_tasks_and_talks_on_while_it_is_dead(
     hosts: Deployment, rabbit: Rabbit, tmp_path: Path
 ) -> None:
-    environ = {**hosts.environ, "CELERY_BROKER_URL": rabbit.url, "REDIS_PREFIX": "rabbit:", "DATA_DIR": str(tmp_path)}
+    environ = {**hosts.environ, **settings(rabbit), "REDIS_URL": hosts.redis.url, "DATA_DIR": str(tmp_path)}
     crew: list[subprocess.Popen[Any]] = []
     web = Web(environ, tmp_path / "web.log")
     with (tmp_path / "celery.log").open("wb") as log, redis.Redis.from_url(hosts.redis.url) as keys:

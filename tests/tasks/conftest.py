@@ -4,12 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from sqlalchemy import create_engine
 
 from chat.launcher.embedded_redis import Redis
 from tasks import stores
+from tasks.absence import absent
+from tests.chat.processes import until
+from tests.chat.world import World
 from tests.clients.crowd import Crowd
 from tests.deployment import Deployment
 from tests.tasks.crew import Crew
+from tests.tasks.receiver import SECRET, Receiver
 
 
 class Site(Deployment):
@@ -59,14 +65,15 @@ def process(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Make this process one that does tasks: a duty called here is done here."""
     for name in ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "CELERY_BROKER_URL"):
         monkeypatch.setenv(name, site.environ[name])
-    _forget()
+    forget_process()
     yield
     stores.engine().dispose()
     stores.redis().close()
-    _forget()
+    forget_process()
 
 
-def _forget() -> None:
+def forget_process() -> None:
+    """Forget what this process holds as one that does tasks."""
     for made in (stores.settings, stores.engine, stores.redis, stores.publisher, stores.storage):
         made.cache_clear()
 
@@ -76,3 +83,44 @@ def crowd(site: Site) -> Iterator[Crowd]:
     """The people of a test."""
     with Crowd([web.url for web in site.webs], site.postgres.url) as made:
         yield made
+
+
+@pytest.fixture
+def world(site: Site) -> Iterator[World]:
+    """People, conversations and messages, written straight into the database of the site."""
+    engine = create_engine(site.postgres.url)
+    yield World(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where pushes go to."""
+    made = Receiver()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def pushing(
+    receiver: Receiver, process: None, site: Site, world: World, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """Have this process push to the receiver; nobody was told of anything, and presence knows who is there.
+
+    Its value: the settings of a worker that does so, too.
+    """
+    made = {"PUSH_WEBHOOK_URL": receiver.url, "PUSH_WEBHOOK_SECRET": SECRET}
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    stores.settings.cache_clear()
+    until(lambda: absent(["nobody"]), "all web processes have said whom they hold")
+    world.sql("UPDATE memberships SET quiet = true")  # what other tests left is none of ours
+    yield made
+    forget("push:*")
+
+
+def forget(pattern: str) -> None:
+    """Remove keys from the Redis of the site."""
+    with redis.Redis.from_url(stores.settings()["REDIS_URL"]) as client:
+        for key in client.scan_iter(pattern):
+            client.delete(key)

@@ -18,7 +18,7 @@ class Crew:
 
     def __init__(self, folder: Path, environ: Mapping[str, str]):
         self.folder, self.environ = folder, dict(environ)
-        settings = {"CELERY_BROKER_URL": environ.get("CELERY_BROKER_URL", ""), "REDIS_URL": environ["REDIS_URL"]}
+        settings = {name: environ.get(name, "") for name in ("CELERY_BROKER_URL", "REDIS_URL", "REDIS_PREFIX")}
         self.sender = connect(settings, set_as_current=False)
         self.started: list[subprocess.Popen[bytes]] = []
 

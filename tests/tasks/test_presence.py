@@ -85,12 +85,7 @@ def test_when_all_web_processes_have_died_their_users_go_and_one_tells(
     crew.environ["PRESENCE_GRACE"] = "1"
     workers = [crew.worker(processes=1), crew.worker(processes=1)]
     crew.two_hasty_beats()
-    assert site.web.process is not None
-    for pid in site.web.workers():
-        os.kill(site.web.process.pid, signal.SIGKILL)
-        os.kill(pid, signal.SIGKILL)
-    site.web.process.wait()
-    site.web.process = None
+    site.web.kill()
     try:
         until(watch.swept, "a duty that sweeps", STARTED_WITHIN)
         for process in crew.pool(workers[0]):  # killed in the middle, both or one of them

@@ -1,146 +1,95 @@
-"""Push notifications: who gets one and who does not; found again when the broker is lost; by a real worker."""
+"""Push notifications: who is due one and who is not, however many there are."""
 
 import json
-import os
-import signal
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import redis
 
-from tasks import pushes, queue, stores
+from tasks import pushes, stores
 from tests.chat.processes import until
+from tests.chat.world import World
 from tests.clients.crowd import Crowd
-from tests.clients.person import Person
-from tests.tasks.conftest import Site
-from tests.tasks.crew import Crew
-from tests.tasks.push.test_webhook import SECRET, Receiver
+from tests.tasks.conftest import forget
+from tests.tasks.receiver import Receiver
+
+pytestmark = pytest.mark.usefixtures("pushing")
 
 
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.end()
-
-
-@pytest.fixture(autouse=True)
-def settings(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, process: None, site: Site
-) -> Iterator[dict[str, str]]:
-    """Where pushes go to, for tasks done here; returned for workers. Nobody was told of anything yet."""
-    made = {"PUSH_WEBHOOK_URL": receiver.url, "PUSH_WEBHOOK_SECRET": SECRET}
-    for name, value in made.items():
-        monkeypatch.setenv(name, value)
-    stores.settings.cache_clear()
-    yield made
-    with redis.Redis.from_url(site.redis.url) as client:
-        client.delete(*client.keys("push:*"), "nothing")
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The notes that were enqueued, as arguments of `send`."""
-    tasks: list[tuple[Any, ...]] = []
-
-    def send(_: str, arguments: tuple[Any, ...], **__: Any) -> bool:
-        tasks.append(arguments)
-        return True
-
-    monkeypatch.setattr(pushes.queue, "send", send)
-    return tasks
-
-
-def number(wire_id: str) -> int:
-    return int(wire_id[1:])
-
-
-def users(sent: list[tuple[Any, ...]]) -> list[str]:
-    return sorted(arguments[2]["userId"] for arguments in sent)
-
-
-def test_members_without_a_session_are_told_and_nobody_else(crowd: Crowd, sent: list[tuple[Any, ...]]) -> None:
+def test_members_without_a_session_are_told_and_nobody_else(crowd: Crowd, receiver: Receiver) -> None:
     ann, bob, cid, dan, eve = crowd.persons(5)
     group = ann.group(bob, cid, dan, eve)
     crowd.device(cid)
     until(lambda: stores.redis().sismember("presence:online", cid.id), "she is online")
     dan.call("PATCH", f"/conversations/{group}", {"muted": True})
     eve.ask("group.leave", groupId=group)
-    ann.send(group, "hello " * 100)
-    pushes.find([number(group)])
-    assert users(sent) == [bob.id]
-    ((channel, _, note, _),) = sent
-    (conversation,) = note["conversations"]
-    assert channel == "webhook"
-    assert conversation["conversationId"] == group
-    assert conversation["message"]["senderId"] == ann.id
-    assert len(conversation["message"]["content"]) == 200
-    assert len(json.dumps(note)) < 20_000
-
-
-def behind(crowd: Crowd) -> tuple[Person, Person, str]:
-    """Return one who wrote, one who is not there, and their group."""
-    ann, bob = crowd.persons(2)
-    group = ann.group(bob)
     ann.send(group, "hello")
-    return ann, bob, group
+    pushes.find([int(group[1:])])
+    assert {json.loads(body)["userId"] for _, body in receiver.taken} == {bob.id}
+    ((conversation,),) = (note["conversations"] for note in receiver.notes(bob.id))
+    assert (conversation["conversationId"], conversation["message"]["senderId"]) == (group, ann.id)
 
 
-def test_a_user_is_told_once_in_a_while_and_never_of_the_same_twice(
-    crowd: Crowd, site: Site, sent: list[tuple[Any, ...]]
-) -> None:
-    ann, bob, group = behind(crowd)
+def test_a_user_is_told_once_in_a_while_and_never_of_the_same_twice(world: World, receiver: Receiver) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    group = world.group(ann, bob)
+    world.send(group, ann)
     for _ in range(3):
-        pushes.find([number(group)])
-    assert users(sent) == [bob.id]
-    pushes.send.run(*sent[0])
-    ann.send(group, "and another")
-    pushes.find([number(group)])
-    assert len(sent) == 1  # too soon
-    with redis.Redis.from_url(site.redis.url) as client:
-        client.delete(*client.keys("push:user:*"))
-    pushes.find([number(group)])
-    assert len(sent) == 2
-    pushes.send.run(*sent[1])
-    with redis.Redis.from_url(site.redis.url) as client:
-        client.delete(*client.keys("push:user:*"))
-    pushes.find([number(group)])
-    assert len(sent) == 2
-    assert sent[0][2]["id"] != sent[1][2]["id"]
+        pushes.find([world.number(group)])
+    assert len(receiver.notes(bob.public_id)) == 1
+    world.send(group, ann, "and another")
+    pushes.find([world.number(group)])
+    assert len(receiver.notes(bob.public_id)) == 1  # too soon
+    for _ in range(2):
+        forget("push:user:*")
+        pushes.look()
+    first, second = receiver.notes(bob.public_id)
+    assert first["id"] != second["id"]
 
 
-def test_a_note_that_the_broker_did_not_take_is_made_again(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, bob, group = behind(crowd)
-    asked: list[Any] = []
-    monkeypatch.setattr(queue, "send", lambda _, arguments, **__: bool(asked.append(arguments)))
-    pushes.find([number(group)])
+def test_a_note_that_is_not_taken_is_brought_by_the_next_look(world: World, receiver: Receiver) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    group = world.group(ann, bob)
+    world.send(group, ann)
+    receiver.answers = [503]
+    pushes.find([world.number(group)])
     pushes.look()
-    assert users(asked).count(bob.id) == 2
+    pushes.look()
+    first, second = receiver.notes(bob.public_id)
+    assert first == second
 
 
-def test_a_worker_brings_it_also_after_refusals_and_by_two_beats(
-    crowd: Crowd, crew: Crew, receiver: Receiver, settings: dict[str, str]
+def test_every_conversation_is_told_of_and_none_of_them_twice(world: World, receiver: Receiver) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    groups = {world.group(ann, bob) for _ in range(12)}
+    for group in groups:
+        world.send(group, ann)
+    for _ in range(3):
+        pushes.look()
+        forget("push:user:*")
+    notes = receiver.notes(bob.public_id)
+    told = [conversation["conversationId"] for note in notes for conversation in note["conversations"]]
+    assert [len(note["conversations"]) for note in notes] == [10, 2]
+    assert sorted(told) == sorted(groups)
+
+
+def test_every_member_is_told_however_many_there_are(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crew.environ |= settings
-    _, bob, group = behind(crowd)
-    receiver.refused = bob.id.encode()
-    worker = crew.worker(processes=1)
-    crew.two_hasty_beats()
-
-    def mine() -> list[bytes]:
-        return [body for _, body in receiver.taken if json.loads(body)["userId"] == bob.id]
-
-    until(mine, "a first note, by beat alone")
-    for process in crew.pool(worker):
-        os.kill(process.pid, signal.SIGKILL)
-    until(lambda: stores.redis().hgetall(f"push:told:{_user_id(bob)}"), "a note that was taken")
-    assert len(mine()) == 2  # refused, and taken
-    assert len(set(mine())) == 1
-    assert json.loads(mine()[0])["conversations"][0]["conversationId"] == group
+    monkeypatch.setattr(pushes, "A_PAGE", 3)
+    ann, *others = world.people(*(f"P{place}" for place in range(9)))
+    groups = [world.group(ann, *others) for _ in range(2)]
+    for group in groups:
+        world.send(group, ann)
+    pushes.find([world.number(group) for group in groups])
+    assert {other.public_id for other in others} == {json.loads(body)["userId"] for _, body in receiver.taken}
 
 
-def _user_id(person: Person) -> int:
-    with stores.engine().connect() as connection:
-        found = connection.exec_driver_sql("SELECT id FROM users WHERE public_id = %s", (person.id,)).scalar_one()
-    return int(found)
+def test_where_there_is_no_room_the_next_look_goes_on(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes, "A_PAGE", 2)
+    monkeypatch.setattr("tasks.courier.MOST", 2)
+    ann, *others = world.people(*(f"P{place}" for place in range(6)))
+    world.send(world.group(ann, *others), ann)
+    for told in (2, 4, 5):
+        pushes.look()
+        assert len(receiver.taken) == told

@@ -1,6 +1,5 @@
 """Thumbnails of large images: made by a worker, told to whoever sees the image, found again when a task is lost."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +9,9 @@ import pytest
 import redis
 from sqlalchemy import Connection, create_engine, text
 
-from tasks import stores
-from tasks.thumbnails import DEATHS, make, make_up_for
+from tasks import attempts, stores
+from tasks.attempts import attempts_key
+from tasks.thumbnails import make, make_up_for
 from tests.bucket import Bucket
 from tests.chat.conftest import engine, world
 from tests.chat.test_media import kept
@@ -230,27 +230,6 @@ def test_a_disk_that_fails_for_a_while_costs_no_thumbnail(studio: Studio) -> Non
     wait_for(lambda: "thumbnailUrl" in studio.media_of(message), PATIENCE, "a thumbnail")
 
 
-def test_an_image_over_which_workers_die_is_given_up(studio: Studio) -> None:
-    message = studio.sent()
-    studio.forget_tasks()
-    with redis.Redis.from_url(studio.deployment.redis.url) as client:
-        key = f"thumbnail:deaths:{message['media']['id']}"
-        client.set(key, DEATHS - 1)
-        place = studio.file_of(message)
-        away = place.rename(place.with_suffix(".away"))
-        os.mkfifo(place)  # whoever opens it hangs, and is killed
-        worker = studio.crew.worker(1)
-        studio.make(message)
-        wait_for(lambda: int(client.get(key) or 0) == DEATHS, PATIENCE, "one more who looks at it")
-        studio.crew.kill(worker)
-        place.unlink()
-        away.rename(place)
-        studio.crew.worker(1)
-        studio.make(message)
-        wait_for(lambda: studio.state(message) == "none", PATIENCE, "the end of it")
-    assert "died over it" in studio.crew.log()
-
-
 def test_a_worker_makes_thumbnails_of_images_in_a_bucket(
     servers: Callable[..., Web], deployment: Deployment, bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -278,7 +257,7 @@ def test_an_image_whose_storage_is_away_is_owed_its_thumbnail_until_it_is_back(
         return world.rows("SELECT thumbnail FROM media WHERE name = :name", name=name)[0].thumbnail
 
     process(bucket.url.replace(str(bucket.port), str(free_port())))
-    for _ in range(DEATHS + 1):  # none of which is a death
+    for _ in range(attempts.MOST + 1):  # none of which is a death
         with pytest.raises(AwayError):
             make(name)
     assert state() == "pending"
@@ -292,3 +271,21 @@ def test_an_image_whose_storage_is_away_is_owed_its_thumbnail_until_it_is_back(
     assert state() == "ready"
     assert thumbnail_key_of(name) in bucket.stored()
     assert list(storage.incoming.path.iterdir()) == []
+
+
+def test_an_image_that_took_its_process_along_is_given_up_and_keeps_no_other_waiting(studio: Studio) -> None:
+    poison, other = studio.sent(), studio.sent()
+    with redis.Redis.from_url(studio.deployment.redis.url) as client:
+        client.set(attempts_key("tasks.thumbnails.make", (poison["media"]["id"],), None), attempts.MOST)
+    studio.forget_tasks()
+    studio.age()
+    studio.crew.worker()
+    studio.crew.send("tasks.thumbnails.make_up_for")
+    wait_for(lambda: "thumbnailUrl" in studio.media_of(other), PATIENCE, "the other thumbnail")
+    wait_for(lambda: "GivenUp" in studio.crew.log(), PATIENCE, "a word in the log")
+    assert studio.state(poison) == "pending"
+    studio.age()
+    studio.crew.send("tasks.thumbnails.make_up_for")
+    wait_for(lambda: studio.state(poison) == "none", PATIENCE, "the end of it")
+    assert "stays without a thumbnail" in studio.crew.log()
+    assert studio.media_of(poison) == poison["media"]

@@ -1,4 +1,4 @@
-"""The duty of demotion, done in this process and by a real worker."""
+"""The duty of demotion; by real workers and with faults in test_every_duty.py."""
 
 import time
 from collections.abc import Iterator
@@ -10,9 +10,7 @@ from chat.blocks import Block
 from chat.config import SETTINGS
 from chat.tiers import Tiers
 from tasks import tiers
-from tests.deployment import wait_for
 from tests.tasks.conftest import Site
-from tests.tasks.crew import Crew
 
 AGED = 86_400 + 60  # seconds
 
@@ -41,15 +39,3 @@ def test_a_run_demotes_what_is_due(store: redis.Redis) -> None:
     assert store.exists(*keys) == 0
     assert store.exists(*[key.replace(b"hot", b"frequent") for key in keys]) == 3
     assert tiers.demote() == 0
-
-
-def test_two_beats_and_a_killed_worker_leave_nothing_undone(store: redis.Redis, crew: Crew) -> None:
-    keys = filled(store, 3_000)
-    crew.two_hasty_beats()
-    worker = crew.worker()
-    wait_for(lambda: store.zcard("history:hot") < len(keys), 30, "the first blocks to be compressed")
-    crew.kill(worker)
-    crew.worker()
-    wait_for(lambda: store.zcard("history:hot") == 0, 60, "the rest of them")
-    assert store.exists(*keys) == 0
-    assert store.exists(*[key.replace(b"hot", b"frequent") for key in keys]) == len(keys)

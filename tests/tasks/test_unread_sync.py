@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 import pytest
 import redis
-from sqlalchemy import create_engine
 
 from chat.entries import entry_json
 from chat.frames import Caller
@@ -15,9 +14,7 @@ from chat.tally import Tally, read_tally
 from tasks import unread_sync
 from tasks.unread_sync import compare
 from tests.chat.world import UNREAD, World
-from tests.deployment import wait_for
 from tests.tasks.conftest import Site
-from tests.tasks.crew import Crew
 
 pytestmark = pytest.mark.usefixtures("process")
 
@@ -34,13 +31,6 @@ def forget(store: redis.Redis) -> None:
     for pattern in ("user:unread:*", "conversation:last:*", "unread:*"):
         for key in store.scan_iter(pattern):
             store.delete(key)
-
-
-@pytest.fixture
-def world(site: Site) -> Iterator[World]:
-    engine = create_engine(site.postgres.url)
-    yield World(engine)
-    engine.dispose()
 
 
 def tally_of(world: World, member: Caller) -> Tally:
@@ -149,17 +139,3 @@ def test_a_run_is_bounded_and_the_next_goes_on(
         runs += 1
         assert runs < 500
     assert runs > 3
-
-
-def test_a_killed_workers_comparison_is_done_by_another_beside_two_beats(
-    world: World, store: redis.Redis, talk: tuple[Caller, str], crew: Crew
-) -> None:
-    bob, _ = talk
-    true = tally_of(world, bob)
-    crew.two_hasty_beats()
-    worker = crew.worker()
-    for _ in range(2):
-        store.set(f"user:unread:{bob.user_id}", true._replace(total=7).encoded())
-        wait_for(lambda: read_tally(store.get(f"user:unread:{bob.user_id}")) == true, 40, "the drift to be mended")
-        crew.kill(worker)
-        worker = crew.worker()

@@ -2,9 +2,6 @@
 
 import hmac
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -12,58 +9,7 @@ import pytest
 from tasks.push import Later, channels, webhook
 from tests.chat.world import DEFAULTS
 from tests.deployment import free_port
-
-SECRET = "a secret of the operator's, long enough"
-
-
-class Receiver(HTTPServer):
-    """What the operator runs. `taken`: (headers, body).
-
-    `answers`: the status of each answer to come, then 204. `refused`: what a note holds that is not taken at first.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Asked)
-        self.taken: list[tuple[Any, bytes]] = []
-        self.answers: list[int] = []
-        self.refused = b""
-        self.url = f"http://127.0.0.1:{self.server_port}/hook"
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    def status(self, body: bytes) -> int:
-        if self.refused and self.refused in body:
-            self.refused = b""
-            return 503
-        return self.answers.pop(0) if self.answers else 204
-
-    def end(self) -> None:
-        self.shutdown()
-        self.server_close()
-        self._thread.join()
-
-
-class Asked(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        self.server.taken.append((self.headers, body))
-        self.send_response(self.server.status(body))
-        self.send_header("Location", self.server.url)
-        self.end_headers()
-
-    do_GET = do_POST  # noqa: N815 (the name that http.server looks for)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.end()
+from tests.tasks.receiver import SECRET, Receiver
 
 
 def settings(url: str) -> dict[str, Any]:
