@@ -2,15 +2,16 @@
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.chaos.actor import Actor, Errand
 from tests.chaos.plan import Act
 
 __all__ = ["ERRANDS"]
 
+T = TypeVar("T")
 OUTSIDE = {"not_a_member"}
 LOW = {"not_a_member", "forbidden", "unknown_user"}  # who stands too low, or is not there
 LONG = timedelta(hours=1)  # a ban on writing, which outlasts the run
@@ -138,7 +139,7 @@ def set_(actor: Actor, act: Act) -> None:
     """Pin, silence or hide."""
     where = actor.conversation(act)
     if where:
-        chosen = {("pinned", "muted", "hidden")[act.number % 3]: act.number % 2 == 0}
+        chosen = {_pick(act, ("pinned", "muted", "hidden")): act.number % 2 == 0}
         _do(actor, act, "conversation.update", OUTSIDE, conversationId=where, **chosen)
 
 
@@ -167,13 +168,18 @@ def join(actor: Actor, act: Act) -> None:
 
 def change(actor: Actor, act: Act) -> None:
     """Give a group another name, open or close it, or open its past to new members."""
-    settings = ({"name": f"group {act.at}"}, {"joining": "open"}, {"joining": "invited"}, {"history": "all"})
-    _change(actor, act, "group.update", LOW, **settings[act.number % len(settings)])
+    settings: tuple[dict[str, str], ...] = (
+        {"name": f"group {act.at}"},
+        {"joining": "open"},
+        {"joining": "invited"},
+        {"history": "all"},
+    )
+    _change(actor, act, "group.update", LOW, **_pick(act, settings))
 
 
 def role(actor: Actor, act: Act) -> None:
     """Make somebody an admin, or an admin a member."""
-    chosen = ("admin", "member")[act.number % 2]
+    chosen = _pick(act, ("admin", "member"))
     _change(actor, act, "group.role", {*LOW, "last_owner"}, userId=_whom(actor, act), role=chosen)
 
 
@@ -184,7 +190,7 @@ def transfer(actor: Actor, act: Act) -> None:
 
 def mute(actor: Actor, act: Act) -> None:
     """Silence somebody, or let them write again."""
-    until = (datetime.now(UTC) + LONG).isoformat() if act.number % 2 else None
+    until = (datetime.now(UTC) + LONG).isoformat() if _pick(act, (True, False)) else None
     _change(actor, act, "group.mute", LOW, userId=_whom(actor, act), until=until)
 
 
@@ -207,6 +213,11 @@ def end(actor: Actor, act: Act) -> None:
     """End a group of one's own."""
     if actor.founded:
         _do(actor, act, "group.delete", OUTSIDE, groupId=actor.founded.pop())
+
+
+def _pick(act: Act, among: Sequence[T]) -> T:
+    """Return one of these by the milliseconds of an act: its number is taken."""
+    return among[round(act.at * 1_000) % len(among)]
 
 
 def _whom(actor: Actor, act: Act) -> str:

@@ -14,6 +14,8 @@ LOUD = re.compile(  # a line that says by itself that something is wrong
 FORESEEN = (  # what faults bring about, and whose doing it is
     r"Worker \(pid:\d+\) (was sent SIG(KILL|TERM)!|exited with code)",  # gunicorn, of what we kill
     r"(consumer|beat): (Cannot connect to|Connection error)",  # Celery, of a broker that is away
+    # Celery, of a task whose database or Redis is away: what it should have done is found again
+    r"^celery\.log: .*(ChatError\('(overloaded|unavailable)|OperationalError)",
     # PostgreSQL, of what is killed, restarted, or waits for what stands still
     r"FATAL:  (the database system is|terminating (connection|background worker)|connection to client lost)",
     r"ERROR:  canceling statement due to (lock|statement) timeout",
@@ -27,7 +29,7 @@ def complaints(logs: dict[Path, str]) -> list[str]:
     """Return what the logs tell that is not foreseen, in short."""
     found = []
     for path, text in logs.items():
-        found += [f"{path.name}: {text[:300]}" for text in _loud(text.splitlines()) if not _is_foreseen(text)]
+        found += [text[:300] for loud in _loud(text.splitlines()) if not _is_foreseen(text := f"{path.name}: {loud}")]
     return found
 
 

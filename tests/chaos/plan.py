@@ -156,7 +156,7 @@ def make_plan(seed: int, seconds: float = SECONDS, shape: Shape | None = None) -
     seats = tuple(_seat(chance, person, shape) for person in range(people) for _ in range(chance.choice((1, 1, 2, 3))))
     acts = [act for number in range(len(seats)) for act in _acts(chance, number, seats, rooms, people, seconds, shape)]
     faults = _faults(random.Random(f"faults {seed}"), seconds)  # the same ones, however much is said meanwhile
-    acts += _staged(random.Random(f"staged {seed}"), seats, rooms, people, seconds)
+    acts += _staged(random.Random(f"floods {seed}"), seats, rooms, people, seconds)
     return Plan(seed, shape, seconds, people, rooms, seats, tuple(sorted(acts)), faults)
 
 
