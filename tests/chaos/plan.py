@@ -88,7 +88,7 @@ VERBS: Mapping[str, int] = {  # what a device does, and how often
 OF_GROUPS = {"remove", "add", "leave", "join", "change", "role", "transfer", "mute", "found", "end"}
 STAGED = {"away", "flood", "go", "vanish"}  # what takes several, and is therefore no matter of each one's luck
 ABSENT = 0.5  # of the plans: in so many somebody stays away while more is written than one batch holds
-GONE = 0.25  # in so many somebody goes for good
+GONE = 0.2  # in so many somebody goes for good
 FLOOD = (60, 160)  # messages: more than a batch of 50, and fewer than a log's 200
 
 
