@@ -13,8 +13,10 @@ LOUD = re.compile(  # a line that says by itself that something is wrong
 )
 FORESEEN = (  # what faults bring about, and whose doing it is
     r"Worker \(pid:\d+\) (was sent SIG(KILL|TERM)!|exited with code)",  # gunicorn, of what we kill
-    r"(consumer|beat): (Cannot connect to|Connection error)",  # Celery, of a broker that is away
-    # Celery, of a task whose database or Redis is away: what it should have done is found again
+    # Celery, of a broker that is away, and of its own parts that trip over it
+    r"(consumer|beat): (Cannot connect to|Connection error)",
+    r"^celery\.log: .*(Error on \w+ (Gossip|Mingle|Heart|Tasks|Control|Connection|Events): |redis\.exceptions\.\w+Error)",
+    # and of a task whose database is away: what it should have done is found again
     r"^celery\.log: .*(ChatError\('(overloaded|unavailable)|OperationalError)",
     # PostgreSQL, of what is killed, restarted, or waits for what stands still
     r"FATAL:  (the database system is|terminating (connection|background worker)|connection to client lost)",
@@ -22,6 +24,7 @@ FORESEEN = (  # what faults bring about, and whose doing it is
     r"FATAL:  terminating connection due to idle-in-transaction timeout",
 )
 INDENTED = re.compile(r"\s|$|\|")
+CHAINED = re.compile(r"another exception occurred:$|the direct cause of the following exception:$")
 PREFIX = re.compile(r"^\[[^\]]*(WARNING|ERROR)/[^\]]*\] ?")  # by which Celery marks each line of a traceback
 
 
@@ -51,7 +54,17 @@ def _loud(lines: list[str]) -> Iterator[str]:
 
 
 def _end_of(lines: list[str], place: int) -> tuple[int, str]:
-    """Return where a traceback ends, and what it says there."""
+    """Return where a chain of tracebacks ends, and what it says there."""
+    end, last = _end_of_one(lines, place)
+    for number in range(end + 1, len(lines)):
+        if BEGIN in lines[number]:
+            return _end_of(lines, number)
+        if lines[number].strip() and not CHAINED.search(lines[number]):
+            break
+    return end, last
+
+
+def _end_of_one(lines: list[str], place: int) -> tuple[int, str]:
     marked = lines[place].lstrip().startswith("|")
     for number in range(place + 1, len(lines)):
         line = PREFIX.sub("", lines[number])
