@@ -15,7 +15,7 @@ FORESEEN = (  # what faults bring about, and whose doing it is
     r"Worker \(pid:\d+\) (was sent SIG(KILL|TERM)!|exited with code)",  # gunicorn, of what we kill
     # Celery, of a broker that is away, and of its own parts that trip over it
     r"(consumer|beat): (Cannot connect to|Connection error)",
-    r"^celery\.log: .*(Error on \w+ (Gossip|Mingle|Heart|Tasks|Control|Connection|Events): |redis\.exceptions\.\w+Error)",
+    r"^celery\.log: .*(Error on \w+ (Gossip|Mingle|Heart|Tasks|Control|Events): |redis\.exceptions\.\w+Error)",
     # and of a task whose database is away: what it should have done is found again
     r"^celery\.log: .*(ChatError\('(overloaded|unavailable)|OperationalError)",
     # PostgreSQL, of what is killed, restarted, or waits for what stands still

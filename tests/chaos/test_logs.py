@@ -21,7 +21,7 @@ later"""
 CELERY = """[2026-11-20 17:37:03,362: WARNING/MainProcess] Traceback (most recent call last):
 [2026-11-20 17:37:03,362: WARNING/MainProcess]   File "a.py", line 1, in b
 [2026-11-20 17:37:03,362: WARNING/MainProcess] FileNotFoundError: there is nothing"""
-UNCHAIN = """{before}
+CHAIN = """{before}
 Traceback (most recent call last):
   File "redis/connection.py", line 1, in read
 redis.exceptions.ConnectionError: Connection closed by server.
@@ -32,10 +32,7 @@ Traceback (most recent call last):
   File "chat/hub.py", line 1, in offer
 AttributeError: nothing
 later"""
-FORESEEN = {
-    "a part of Celery that trips over a lost broker": CHAIN.format(
-        before="[2026-11-20 18:17:38,136: ERROR/MainProcess] Error on restarting Gossip: AttributeError('nothing')"
-    ),
+UNFORESEEN = {
     "a traceback": (TRACEBACK.format(before="message.send failed on our side"), "KeyError: 'x'"),
     "one that is marked": (MARKED, "KeyError: 'x'"),
     "one of Celery's": (CELERY, "FileNotFoundError: there is nothing"),
@@ -53,17 +50,6 @@ FORESEEN = {
     "a statement that makes no sense": ("2026-11-20 17:36:58.578 UTC [17] ERROR:  column x does not exist", "column x"),
     "a crash": ("Fatal Python error: Segmentation fault", "Segmentation fault"),
 }
-CHAIN = """{before}
-Traceback (most recent call last):
-  File "redis/connection.py", line 1, in read
-redis.exceptions.ConnectionError: Connection closed by server.
-
-During handling of the above exception, another exception occurred:
-
-Traceback (most recent call last):
-  File "chat/hub.py", line 1, in offer
-AttributeError: nothing
-later"""
 FORESEEN = {
     "a part of Celery that trips over a lost broker": CHAIN.format(
         before="[2026-11-20 18:17:38,136: ERROR/MainProcess] Error on restarting Gossip: AttributeError('nothing')"
