@@ -77,7 +77,7 @@ class _Run:
                 scene = self.actors[0].scene
                 finish(self.actors, scene)
                 self.story.tell("everything is answered")
-                with doors(self.field, crowd.people[0]) as ways:
+                with doors(self.field) as ways:
                     verdict = judge(crowd, scene, ways)
                 self.wrong += verdict.wrong
                 self.settled, self.ledger = verdict.settled, verdict.ledger

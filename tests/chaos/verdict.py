@@ -35,7 +35,9 @@ class Verdict(NamedTuple):
 def judge(crowd: Crowd, scene: Scene, doors: Sequence[Door]) -> Verdict:
     """Compare, once nobody lacks anything and presence is true; what is not in time is told, and waited for."""
     begun = time.monotonic()
-    standing = Standing(crowd.people, scene.gone, begun)
+    here = {device.person.id for device in crowd.devices if not device.left}  # a script may have ended before its end
+    gone = {user: at for user, at in scene.gone.items() if user not in here}
+    standing = Standing(crowd.people, gone, begun)
     late: list[str] = []
     while True:
         ledger, witnesses = stand(crowd)
