@@ -9,9 +9,7 @@ from tests.clients.person import Person
 
 __all__ = ["GHOST", "Standing", "flickers", "untrue"]
 
-GHOST = (
-    48.0  # seconds after which nobody counts as online who went: a session's lease of 35 s, the grace of 10, a sweep
-)
+GHOST = 50.0  # seconds after which nobody counts as online who went: a lease of 35 s, the grace of 10, a sweep
 GAP = 8.0  # seconds away that a peer may be told of: the grace, less what the clocks of both sides may differ by
 
 

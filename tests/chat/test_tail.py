@@ -112,6 +112,27 @@ def test_what_was_told_is_not_read_again(world: World, watch: Watch) -> None:
     assert contents(session) == []
 
 
+def test_what_became_of_an_older_entry_and_was_not_told_is_read_too(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    for turn in range(3):
+        world.send(club, bob, f"{turn}")
+    session = watch.come(ann, club)
+    number = world.number(club)
+    world.sql(
+        "UPDATE conversation_heads SET change = change + 1, touched = (extract(epoch FROM clock_timestamp()) / 8)::int "
+        "WHERE conversation_id = :id",
+        id=number,
+    )
+    world.sql(
+        "UPDATE entries SET content = 'edited', edited_at = clock_timestamp(), change = h.change "
+        "FROM conversation_heads h WHERE h.conversation_id = :id AND entries.conversation_id = :id AND seq = 2",
+        id=number,
+    )
+    watch.look()
+    assert watch.wait(session, 1) == ["edited"]
+
+
 @pytest.mark.parametrize("order", ["send told first", "adding told first"])
 def test_a_send_told_before_the_adding_that_it_follows_reaches_who_was_added(
     world: World, watch: Watch, order: str
