@@ -100,8 +100,14 @@ LANGUAGE sql STABLE AS $$
             coalesce(json_agg(json_build_array(e.conversation_id, c.low, c.high, e.seq, e.change, u.public_id, e.local_id, e.type, e.content, e.body,
                 (extract(epoch FROM e.created_at) * 1000000)::bigint, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
                 (extract(epoch FROM e.recalled_at) * 1000000)::bigint) ORDER BY e.change), '[]') AS entries
-        FROM (SELECT * FROM entries x WHERE x.conversation_id = conversation AND x.change > since
-              AND x.seq > h.last_seq - (h.change - since) ORDER BY x.change LIMIT most) e
+        -- New entries are among the last; what became of older ones has an index of its own.
+        FROM (SELECT * FROM (
+                SELECT * FROM entries x WHERE x.conversation_id = conversation AND x.change > since
+                    AND x.seq > h.last_seq - (h.change - since)
+                UNION ALL
+                SELECT * FROM entries x WHERE x.conversation_id = conversation AND x.change > since
+                    AND x.seq <= h.last_seq - (h.change - since) AND (x.edited_at IS NOT NULL OR x.recalled_at IS NOT NULL)
+              ) both_kinds ORDER BY change LIMIT most) e
         LEFT JOIN users u ON u.id = e.sender_id) a
     WHERE h.conversation_id = conversation
 $$;

@@ -67,13 +67,19 @@ class Tail:
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
 
     def told(self, events: Iterable[Event]) -> None:
-        """Remember that these events were delivered here: they are being published, or were heard of by the bus."""
-        young = self._told[0]
+        """Remember that these events were offered here: they are being published, or were heard of by the bus.
+
+        What was told while nobody here was in a conversation is read for those whom a later event lets in: a send may
+        be told before the adding that it follows, if this process wrote the one and heard of the other.
+        """
+        young, hub = self._told[0], self._hub()
         for event in events:
             if event.change and not (event.private and self._lacks_somebody(event)):
                 key = (event.scope, event.target)
                 if young.get(key, 0) < event.change:
                     young[key] = event.change
+                if event.scope == CONVERSATION:
+                    hub.expect(event.target, self._told_of(*key))
         if len(young) > REMEMBERED:
             self._told = [{}, young]
 

@@ -85,6 +85,12 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
             self.do_handle(*accepted)
         self.close()
 
+    def close(self) -> None:
+        """Close the listener. Connections that were taken away and are given back afterwards are served on."""
+        kept: dict[str, Any] = {name: self.__dict__[name] for name in ("_handle", "_spawn") if name in self.__dict__}
+        super().close()
+        self.__dict__.update(kept)
+
     def end_idle(self) -> None:
         """End the connections that wait for another request."""
         for handler in list(self.idle):

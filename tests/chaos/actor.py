@@ -1,49 +1,30 @@
-"""One device with its script: it does what the plan says, again where it was not answered, and notes what is wrong."""
+"""One device with its script: it does what the plan says, again where it was not answered, and notes what is wrong.
+
+Here is what it says; what else it does is in errands.py.
+"""
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
+from tests.chaos.device import Device
 from tests.chaos.field import Story
 from tests.chaos.plan import Act
-from tests.clients.lines import Line
-from tests.clients.native import Client
 from tests.clients.person import Lost, Person, Refused
+from tests.uploads.pictures import encoded
 
-__all__ = ["AGAIN", "Actor", "Device", "Scene", "finish"]
+__all__ = ["AGAIN", "Actor", "Scene", "finish"]
 
-AGAIN = {"overloaded", "unavailable", "going_away", "rate_limited", "internal", "too_many_sessions"}
-OUTSIDE = {"not_a_member"}  # who was put out, may do nothing there
-ALLOWED = {  # what may be answered instead, by verb, for everybody comes and goes
-    "remove": {"not_a_member", "forbidden", "unknown_user"},
-    "add": {"not_a_member", "forbidden"},
-    "leave": {"not_a_member", "last_owner"},
-    "join": set(),
-    "resend": set(),
-}
+AGAIN = {"overloaded", "unavailable", "going_away", "rate_limited", "too_many_sessions"}
+OUTSIDE = {"not_a_member", "muted"}  # who was put out, or silenced, may do nothing there
 PAUSE = 0.1  # seconds before something is said again
 PATIENCE = 30.0  # seconds after which, with everything healed, what was said has to be answered
-
-
-class Device(Client):
-    """A client that notes when it saw what."""
-
-    def __init__(self, story: Story, name: str, person: Person, carrier: str, urls: Sequence[str]):
-        self.name = name
-        self.journal = Story(story)
-        super().__init__(person, carrier, urls=urls, auto=True)
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        self.journal.tell(str(frame))
-        super()._take(frame)
-
-    def _open(self) -> Line:
-        self.journal.tell(f"opens {self.carrier} at {self.url} with {self.cursor}")
-        line = super()._open()
-        self.journal.tell("is open")
-        return line
+AT_ONCE = 20  # messages of a flood that do not wait for each other: fewer than a connection may have unanswered
+SIZES = ((60, 40), (400, 300))  # of images: one whose thumbnail is made at once, one that Celery makes
+Errand = Callable[["Actor", Act], None]
 
 
 class Scene:
@@ -51,6 +32,9 @@ class Scene:
 
     def __init__(self, people: list[Person], groups: list[str], urls: Sequence[str], story: Story):
         self.people, self.groups, self.urls, self.story = people, groups, list(urls), story
+        self.refused: list[tuple[str, str]] = []  # (sender, content) of what must not be there in the end
+        self.gone: dict[str, float] = {}  # who went for good, and when
+        self.floods: dict[int, threading.Event] = {}  # by seat: set when all of it is acked
         self.over = threading.Event()  # nothing new is said
         self.late = threading.Event()  # what was not answered by now, never will be
 
@@ -58,19 +42,20 @@ class Scene:
 class Actor:
     """Plays one device's acts in a thread. `wrong`: what must not have been answered; `refusals` counts by code."""
 
-    def __init__(self, device: Device, acts: Sequence[Act], scene: Scene):
+    def __init__(self, device: Device, seat: int, acts: Sequence[Act], scene: Scene, errands: Mapping[str, Errand]):
         self.device, self._acts, self.scene = device, acts, scene
         self.acks = 0
         self.refusals: Counter[str] = Counter()
         self.wrong: list[str] = []
+        self.high: dict[str, int] = {}  # the highest acked seq, by conversation
+        self.founded: list[str] = []  # groups
         self._sent: list[dict[str, Any]] = []  # with a localId, and acked
-        self._high: dict[str, int] = {}  # the highest acked seq, by conversation
         self._said = 0
-        self._again: dict[str, Callable[[Act], None]] = {
-            "send": self._send, "burst": self._burst, "send bare": self._send_bare, "resend": self._resend,
-            "conflict": self._conflict, "read": self._read, "history": self._history, "refresh": self._refresh,
-            "unread": self._unread, "move": self._move, "remove": self._remove, "add": self._add,
-            "leave": self._leave, "join": self._join,
+        self._flooded = scene.floods.setdefault(seat, threading.Event())
+        self._doing: dict[str, Callable[[Act], None]] = {
+            "send": self._send, "burst": self._burst, "send bare": self._send_bare, "image": self._image,
+            "resend": self._resend, "conflict": self._conflict, "flood": self._flood,
+            **{verb: partial(errand, self) for verb, errand in errands.items()},
         }  # fmt: skip
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -78,12 +63,15 @@ class Actor:
         for act in self._acts:
             if self.scene.over.wait(max(0.0, act.at - self.scene.story.seconds())):
                 return
+            if self.device.left:
+                return
             try:
-                self._again[act.verb](act)
+                self._doing[act.verb](act)
             except Exception as error:  # noqa: BLE001 (a finding; the other acts go on)
-                self._accuse(f"{act}: {error!r}")
+                self.accuse(f"{act}: {error!r}")
 
-    def _accuse(self, text: str) -> None:
+    def accuse(self, text: str) -> None:
+        """Note something that must not be."""
         self.wrong.append(f"{self.device.name}: {text}")
         self.scene.story.tell(f"{self.device.name} WRONG {text}")
 
@@ -93,7 +81,7 @@ class Actor:
             return {"toUser": self.scene.people[number].id}
         return {"conversationId": self.scene.groups[number]}
 
-    def _conversation(self, act: Act) -> str:
+    def conversation(self, act: Act) -> str:
         """Return an act's conversation; of a private one only where something was heard of it. Empty: nothing was."""
         if act.place[0] == "g":
             return self.scene.groups[int(act.place[1:])]
@@ -111,22 +99,36 @@ class Actor:
         return {**self._place(act), "content": f"{name} of {self.device.person.id}", "localId": name}
 
     def _send(self, act: Act) -> None:
-        self._deliver([self._message(act)], OUTSIDE)
+        self.deliver([self._message(act)], OUTSIDE)
 
     def _burst(self, act: Act) -> None:
-        self._deliver([self._message(act) for _ in range(act.number)], OUTSIDE)
+        self.deliver([self._message(act) for _ in range(act.number)], OUTSIDE)
+
+    def _flood(self, act: Act) -> None:
+        """Write more than somebody who is away is handed in one batch."""
+        messages = [self._message(act) for _ in range(act.number)]
+        while messages:
+            self.deliver(messages[:AT_ONCE], OUTSIDE)
+            messages = messages[AT_ONCE:]
+        self._flooded.set()
+
+    def _image(self, act: Act) -> None:
+        data = image(*SIZES[act.number % len(SIZES)])
+        media = self.attempt(lambda: self.device.person.upload(data, self.scene.urls[act.web]), set())
+        if media:
+            self.deliver([{**self._message(act), "type": "image", "mediaId": media["id"]}], OUTSIDE)
 
     def _resend(self, act: Act) -> None:
         """Whoever resends what was acked gets the same answer for ever, even where they were put out meanwhile."""
         if self._sent:
-            self._deliver([self._sent[act.number % len(self._sent)]], ALLOWED["resend"])
+            self.deliver([self._sent[act.number % len(self._sent)]], set())
 
-    def _deliver(self, messages: list[dict[str, Any]], allowed: set[str]) -> None:
+    def deliver(self, messages: list[dict[str, Any]], allowed: set[str]) -> None:
         """Send messages one behind the other, and again, in their order, those that were not answered."""
         while messages:
             messages = self._unanswered(messages, allowed)
             if messages and self.scene.late.wait(PAUSE):
-                self._accuse(f"{len(messages)} were never answered: {messages[0]}")
+                self.accuse(f"{len(messages)} were never answered: {messages[0]}")
                 return
 
     def _unanswered(self, messages: list[dict[str, Any]], allowed: set[str]) -> list[dict[str, Any]]:
@@ -150,7 +152,9 @@ class Actor:
         except Refused as refusal:
             self.refusals[refusal.code] += 1
             if refusal.code not in AGAIN | allowed:
-                self._accuse(f"{data} was refused: {refusal.error}")
+                self.accuse(f"{data} was refused: {refusal.error}")
+            if refusal.code in allowed:
+                self.scene.refused.append((self.device.person.id, data["content"]))
             return refusal.code not in AGAIN
         self.acks += 1
         self._sent.append(data)
@@ -159,12 +163,12 @@ class Actor:
 
     def _note(self, message: dict[str, Any]) -> None:
         where = message["conversationId"]
-        self._high[where] = max(message["seq"], self._high.get(where, 0))
+        self.high[where] = max(message["seq"], self.high.get(where, 0))
 
     def _send_bare(self, act: Act) -> None:
         message = self._message(act)
         del message["localId"]
-        answer = self._try(lambda: self.device.ask("message.send", **message), OUTSIDE)
+        answer = self.attempt(lambda: self.device.ask("message.send", **message), OUTSIDE, message["content"])
         if answer:
             self.acks += 1
             self._note(answer)
@@ -172,65 +176,25 @@ class Actor:
     def _conflict(self, act: Act) -> None:
         if self._sent:
             other = {**self._sent[act.number % len(self._sent)], "content": "something else"}
-            if self._try(lambda: self.device.ask("message.send", **other), {"local_id_conflict"}):
-                self._accuse(f"{other} was acked")
+            if self.attempt(lambda: self.device.ask("message.send", **other), {"local_id_conflict"}):
+                self.accuse(f"{other} was acked")
 
-    # Looking.
+    def insist(self, ask: Callable[[], Any], allowed: set[str]) -> Any:
+        """Ask until there is an answer, and return it; None if it may not be. What is asked must bear repetition."""
+        while True:
+            before = sum(self.refusals[code] for code in allowed)
+            answer = self.attempt(ask, allowed)
+            if answer is not None or sum(self.refusals[code] for code in allowed) > before:
+                return answer
+            if self.scene.late.wait(PAUSE):
+                self.accuse("something that was asked again and again was never answered")
+                return None
 
-    def _read(self, act: Act) -> None:
-        where = self._conversation(act)
-        if where:
-            self._try(lambda: self.device.ask("read", conversationId=where), OUTSIDE)
+    def attempt(self, ask: Callable[[], Any], allowed: set[str], content: str = "") -> Any:
+        """Return an answer, None if there was none, or only that it may not be or not now.
 
-    def _history(self, act: Act) -> None:
-        """What was acked before stands in what is read after."""
-        where = self._conversation(act)
-        if where:
-            high = self._high.get(where, 0)
-            page = self._try(lambda: self.device.ask("history", conversationId=where, limit=50), OUTSIDE)
-            if page:
-                self.device.keep(page["messages"])
-                if page["messages"] and page["messages"][-1]["seq"] < high:
-                    self._accuse(f"history of {where} ends at {page['messages'][-1]['seq']}, {high} was acked before")
-
-    def _refresh(self, act: Act) -> None:
-        self._try(self.device.refresh, OUTSIDE)
-
-    def _unread(self, act: Act) -> None:
-        self._try(self.device.person.unread, set())
-
-    def _move(self, act: Act) -> None:
-        try:
-            self.device.move(act.carrier, self.scene.urls[act.web])
-        except AssertionError:  # all servers are away for long; whether it came back is asked in the end
-            self.refusals["away"] += 1
-
-    # Coming and going.
-
-    def _remove(self, act: Act) -> None:
-        self._call(act, "DELETE", f"/members/{self.scene.people[act.number].id}")
-
-    def _add(self, act: Act) -> None:
-        self._call(act, "POST", "/members", {"userIds": [self.scene.people[act.number].id]})
-
-    def _leave(self, act: Act) -> None:
-        self._call(act, "POST", "/leave", {})
-
-    def _join(self, act: Act) -> None:
-        self._call(act, "POST", "/join", {})
-
-    def _call(self, act: Act, method: str, path: str, data: Any = None) -> None:
-        person, group = self.device.person, self.scene.groups[int(act.place[1:])]
-        url = self.scene.urls[act.web]
-        self.scene.story.tell(f"{self.device.name} {act.verb} {group} {path}")
-        done = self._try(
-            lambda: person.call(method, f"/groups/{group}{path}", data, self.device.token, url) or True,
-            ALLOWED[act.verb],
-        )
-        self.scene.story.tell(f"{self.device.name} {act.verb} {group} {path}: {'done' if done else 'not done'}")
-
-    def _try(self, ask: Callable[[], Any], allowed: set[str]) -> Any:
-        """Return an answer, None if there was none, or only that it may not be or not now."""
+        `content`: of a message, which then must not be there.
+        """
         try:
             return ask()
         except Lost:
@@ -238,8 +202,16 @@ class Actor:
         except Refused as refusal:
             self.refusals[refusal.code] += 1
             if refusal.code not in AGAIN | allowed:
-                self._accuse(f"refused: {refusal.error}")
+                self.accuse(f"refused: {refusal.error}")
+            if content and refusal.code in allowed:
+                self.scene.refused.append((self.device.person.id, content))
         return None
+
+
+@cache
+def image(width: int, height: int) -> bytes:
+    """Return a picture of this size."""
+    return encoded("JPEG", width, height)
 
 
 def finish(actors: Sequence[Actor], scene: Scene) -> None:

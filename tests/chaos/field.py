@@ -28,6 +28,7 @@ SETTINGS = {  # nobody is held back; and clients give signs of life often, by wh
     "COMMAND_BURST": 10_000,
     "PING_SECONDS": 4,
     "POLL_SECONDS": 4,
+    "THUMBNAIL_PIXELS": 100_000,  # so that small images are large ones, whose thumbnails Celery makes
 }
 WELL = 2  # good answers in a row of a web server, one of whose workers may still be starting
 
@@ -73,12 +74,15 @@ class Field:
         self.celery: list[Child] = []
         self.frozen: set[int] = set()  # process ids
         self.story = Story()
+        self.played: list[int] = []  # the seeds of the runs that it has seen
         self._relays = Relays()
 
     def start(self) -> "Field":
         """Start everything."""
         self.servers.start()
-        self.servers.environ["DATA_DIR"] = str(self.folder / "data")
+        data = self.folder / "data"
+        data.mkdir()
+        self.servers.environ["DATA_DIR"] = str(data)
         for place in range(self.shape.webs):
             self._add_web(place)
         for role, flags in (("worker", ["--pool=prefork", "--concurrency=1"]), ("beat", ["--pidfile="])):

@@ -4,7 +4,10 @@ import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
-__all__ = ["KINDS", "SECONDS", "SHAPES", "VERBS", "Act", "Fault", "Plan", "Room", "Seat", "Shape", "make_plan", "told"]
+__all__ = [
+    "KINDS", "OF_GROUPS", "SECONDS", "SHAPES", "STAGED", "VERBS", "Act", "Fault", "Plan", "Room", "Seat", "Shape",
+    "make_plan", "told",
+]  # fmt: skip
 
 SECONDS = 4.0  # of talk and faults, before everything is healed: as much as a handful of faults need to overlap
 CARRIERS = ("websocket", "poll", "stream")
@@ -53,22 +56,40 @@ KINDS: Mapping[str, tuple[float, float]] = {  # what breaks, and for how many se
 }
 
 VERBS: Mapping[str, int] = {  # what a device does, and how often
-    "send": 38,  # with a localId, until it is answered
+    "send": 36,  # with a localId, until it is answered
     "burst": 12,  # several of them, none of which waits for the one before
+    "image": 5,  # an upload, then a message with it
     "send bare": 8,  # without a localId, once
     "resend": 6,  # what was acked before
     "conflict": 2,  # another content under a localId that was acked
-    "read": 10,
+    "read": 9,
+    "read many": 3,
+    "delivered": 2,
     "history": 6,
+    "list": 3,
     "refresh": 3,
-    "unread": 2,
+    "unread": 3,
+    "typing": 2,
+    "watch": 2,
     "move": 6,
+    "clear": 2,
+    "set": 3,  # pinned, silent or hidden
     "remove": 2,
     "add": 4,
     "leave": 1,
     "join": 4,
+    "change": 3,  # a group's name or who may join
+    "role": 2,
+    "transfer": 1,
+    "mute": 2,
+    "found": 2,  # a group of one's own
+    "end": 1,  # the same
 }
-OF_GROUPS = {"remove", "add", "leave", "join"}
+OF_GROUPS = {"remove", "add", "leave", "join", "change", "role", "transfer", "mute", "found", "end"}
+STAGED = {"away", "flood", "go", "vanish"}  # what takes several, and is therefore no matter of each one's luck
+ABSENT = 0.5  # of the plans: in so many somebody stays away while more is written than one batch holds
+GONE = 0.2  # in so many somebody goes for good
+FLOOD = (60, 160)  # messages: more than a batch of 50, and fewer than a log's 200
 
 
 class Room(NamedTuple):
@@ -90,7 +111,8 @@ class Seat(NamedTuple):
 class Act(NamedTuple):
     """What a device does `at` so many seconds: where (`g0`: the first group, `u2`: in private with the third person).
 
-    `number` is of messages, or whom it concerns; `carrier` and `web` are where it moves.
+    `number` is of messages, or whom it concerns, or the seat whose flood is waited for; `carrier` and `web` are where
+    it moves.
     """
 
     at: float
@@ -134,6 +156,7 @@ def make_plan(seed: int, seconds: float = SECONDS, shape: Shape | None = None) -
     seats = tuple(_seat(chance, person, shape) for person in range(people) for _ in range(chance.choice((1, 1, 2, 3))))
     acts = [act for number in range(len(seats)) for act in _acts(chance, number, seats, rooms, people, seconds, shape)]
     faults = _faults(random.Random(f"faults {seed}"), seconds)  # the same ones, however much is said meanwhile
+    acts += _staged(random.Random(f"floods {seed}"), seats, rooms, people, seconds)
     return Plan(seed, shape, seconds, people, rooms, seats, tuple(sorted(acts)), faults)
 
 
@@ -179,6 +202,34 @@ def _acts(
         found.append(Act(round(at, 3), number, verb, place, count, carrier, web))
         at += chance.expovariate(1 / PAUSE)
     return found
+
+
+def _staged(
+    chance: random.Random, seats: tuple[Seat, ...], rooms: tuple[Room, ...], people: int, seconds: float
+) -> list[Act]:
+    """Return an absence, and somebody's going for good, each in some of the plans."""
+    found = []
+    if chance.random() < ABSENT:
+        away, floods = chance.sample(range(len(seats)), 2)
+        place = _meeting(chance, seats[floods].person, seats[away].person, rooms)
+        at = round(chance.uniform(0.05, seconds / 2), 3)
+        found.append(Act(at, away, "away", place, floods, seats[away].carrier, seats[away].web))
+        found.append(Act(at, floods, "flood", place, chance.randint(*FLOOD), seats[floods].carrier, seats[floods].web))
+    if chance.random() < GONE:
+        gone, at, verb = (
+            chance.randrange(people),
+            round(chance.uniform(0.1, seconds), 3),
+            chance.choice(("go", "vanish")),
+        )
+        theirs = [number for number, seat in enumerate(seats) if seat.person == gone]
+        found += [Act(at, number, verb, f"u{gone}", 0, seats[number].carrier, seats[number].web) for number in theirs]
+    return found
+
+
+def _meeting(chance: random.Random, one: int, other: int, rooms: tuple[Room, ...]) -> str:
+    """Return where one may write to the other: in private, or in a group that both begin in."""
+    shared = [place for place, room in enumerate(rooms) if {one, other} <= {room.owner, *room.members}]
+    return chance.choice([f"u{other}", *(f"g{place}" for place in shared)])
 
 
 def _group(chance: random.Random, me: int, rooms: tuple[Room, ...]) -> str:

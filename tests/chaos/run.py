@@ -8,21 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos.actor import Actor, Device, Scene, finish
+from tests.chaos.actor import Actor, Scene, finish
+from tests.chaos.device import Device, Stay
+from tests.chaos.doors import doors
+from tests.chaos.errands import ERRANDS
 from tests.chaos.faults import strike
 from tests.chaos.field import Field, Story
+from tests.chaos.logs import complaints
 from tests.chaos.plan import Plan, told
+from tests.chaos.presence import flickers
 from tests.chaos.verdict import asked, judge
 from tests.clients.crowd import Crowd
 from tests.ledger import Ledger
 
-__all__ = ["Result", "play"]
+__all__ = ["Result", "place_of", "play"]
 
 
 class Result(NamedTuple):
     """How a run went: seconds until nobody lacked anything, what was wrong, and where it is kept.
 
-    Tracebacks in the servers' logs are no broken promise, but kept, too: nothing that breaks should be unforeseen.
+    `batches`: how many were handed to returning devices behind the first of each backlog.
     """
 
     seed: int
@@ -31,7 +36,7 @@ class Result(NamedTuple):
     settled: float
     acks: int
     refusals: dict[str, int]
-    tracebacks: int
+    batches: int
     folder: str
 
     def line(self) -> str:
@@ -40,7 +45,7 @@ class Result(NamedTuple):
         answers = " ".join(f"{code} {count}" for code, count in sorted(self.refusals.items()))
         return (
             f"seed {self.seed}: {self.seconds:.1f} s, {self.acks} acked, settled in {self.settled:.1f} s"
-            f"{f', {self.tracebacks} tracebacks' if self.tracebacks else ''}; {answers or 'no refusals'}; "
+            f"{f', {self.batches} later batches' if self.batches else ''}; {answers or 'no refusals'}; "
             f"{f'see {self.folder}; ' if self.folder else ''}{end}"
         )
 
@@ -61,21 +66,39 @@ class _Run:
     def play(self) -> None:
         """Let people talk, break what the plan says, heal everything, and judge."""
         urls = [web.url for web in self.field.webs]
+        begun = time.monotonic()
         with Crowd(urls, self.field.postgres.url) as crowd:
             try:
                 self._seat(crowd)
+                begun = time.monotonic()
                 self._break()
                 self.field.heal()
                 self.story.tell("everything is healed")
-                finish(self.actors, self.actors[0].scene)
+                scene = self.actors[0].scene
+                finish(self.actors, scene)
                 self.story.tell("everything is answered")
-                verdict = judge(crowd, self.story)
+                with doors(self.field) as ways:
+                    verdict = judge(crowd, scene, ways)
                 self.wrong += verdict.wrong
                 self.settled, self.ledger = verdict.settled, verdict.ledger
+                self.wrong += flickers(self._stays(), [turn for device in self.devices for turn in device.turns], begun)
             except Exception:  # noqa: BLE001 (a finding as any other, and the next run goes on)
                 self.wrong.append(traceback.format_exc())
                 self._end_actors()
         self.wrong += [text for actor in self.actors for text in actor.wrong]
+        self.wrong += [text for device in self.devices for text in device.wrong]
+        self.wrong += complaints(self.new_logs())
+
+    def _stays(self) -> dict[str, list[Stay]]:
+        found: dict[str, list[Stay]] = {}
+        for device in self.devices:
+            found.setdefault(device.person.id, []).extend(device.whereabouts())
+        return found
+
+    def batches(self) -> int:
+        """Return how many batches came behind another one."""
+        told = [batch for device in self.devices for batch in device.events("offline.batch")]
+        return sum(1 for batch in told if batch["remaining"])
 
     def _end_actors(self) -> None:
         for actor in self.actors:
@@ -97,7 +120,7 @@ class _Run:
             self.devices.append(device)
             asked(device.refresh)
             acts = [act for act in plan.acts if act.seat == number]
-            self.actors.append(Actor(device, acts, scene))
+            self.actors.append(Actor(device, number, acts, scene, ERRANDS))
         self.story.begin()
         for actor in self.actors:
             actor.thread.start()
@@ -136,6 +159,7 @@ class _Run:
         """Leave everything behind that tells how it came."""
         folder.mkdir(parents=True)
         (folder / "plan.txt").write_text(told(self.plan))
+        (folder / "again.txt").write_text(f"{place_of(self.plan, self.field)[1]}\n")
         (folder / "story.txt").write_text(self.story.text())
         (folder / "wrong.txt").write_text("\n".join(self.wrong) + "\n")
         for path, text in self.new_logs().items():
@@ -154,12 +178,20 @@ def play(plan: Plan, field: Field, keep: Path) -> Result:
     run = _Run(plan, field)
     run.play()
     folder = ""
-    tracebacks = sum(text.count("Traceback") for text in run.new_logs().values())
-    if run.wrong or tracebacks:
+    if run.wrong:
         kept = keep / f"seed-{plan.seed}-{time.time_ns() // 1_000_000}"
         run.keep(kept)
         folder = str(kept)
     refusals: Counter[str] = sum((actor.refusals for actor in run.actors), Counter())
     acks = sum(actor.acks for actor in run.actors)
     seconds = time.monotonic() - begun
-    return Result(plan.seed, run.wrong, seconds, run.settled, acks, dict(refusals), tracebacks, folder)
+    field.played.append(plan.seed)
+    return Result(plan.seed, run.wrong, seconds, run.settled, acks, dict(refusals), run.batches(), folder)
+
+
+def place_of(plan: Plan, field: Field) -> tuple[str, str]:
+    """Return what a run is, before it begins, and the command that repeats it with what its field has seen before."""
+    shape = f"{plan.shape.webs}x{plan.shape.workers}"
+    seeds = ",".join(map(str, [*field.played, plan.seed]))
+    again = f"python -m tests.chaos --seeds {seeds} --shape {shape} --seconds {plan.seconds:g}"
+    return f"seed {plan.seed}, {shape}, run {len(field.played) + 1} of its field", again

@@ -4,8 +4,11 @@ import subprocess
 import sys
 from collections import Counter
 
+from tests.chaos.actor import Actor, Scene
+from tests.chaos.errands import ERRANDS
 from tests.chaos.faults import FAULTS
-from tests.chaos.plan import KINDS, OF_GROUPS, SHAPES, VERBS, Shape, make_plan, told
+from tests.chaos.field import Story
+from tests.chaos.plan import KINDS, OF_GROUPS, SHAPES, STAGED, VERBS, Shape, make_plan, told
 from tests.deployment import ROOT
 
 SEEDS = range(200)
@@ -23,7 +26,7 @@ def test_a_seed_gives_the_same_plan_each_time_and_in_each_process() -> None:
 def test_every_fault_every_act_and_every_shape_occurs() -> None:
     plans = [make_plan(seed) for seed in SEEDS]
     assert {fault.kind for plan in plans for fault in plan.faults} == set(KINDS)
-    assert {act.verb for plan in plans for act in plan.acts} == set(VERBS)
+    assert {act.verb for plan in plans for act in plan.acts} == {*VERBS, *STAGED}
     assert {plan.shape for plan in plans} == set(SHAPES)
     assert {plan.people for plan in plans} == set(range(2, 9))
     assert {seat.carrier for plan in plans for seat in plan.seats} == {"websocket", "poll", "stream"}
@@ -35,8 +38,31 @@ def test_no_kind_of_fault_is_left_to_rare_luck() -> None:
     assert min(counts.values()) > sum(counts.values()) / len(KINDS) / 3
 
 
-def test_every_kind_of_fault_can_be_done() -> None:
+def test_every_kind_of_fault_and_of_act_can_be_done() -> None:
     assert set(FAULTS) == set(KINDS)
+    actor = Actor(None, 0, [], Scene([], [], [], Story()), ERRANDS)  # type: ignore[arg-type]
+    assert set(actor._doing) == {*VERBS, *STAGED}
+
+
+def test_many_plans_have_somebody_away_while_more_than_a_batch_is_written_to_where_they_hear_of_it() -> None:
+    away = 0
+    for plan in map(make_plan, SEEDS):
+        floods = {act.seat: act for act in plan.acts if act.verb == "flood"}
+        for act in plan.acts:
+            if act.verb == "away":
+                away += 1
+                assert floods[act.number].number > 50
+                assert floods[act.number].place == act.place
+                assert act.number != act.seat
+    assert away > len(SEEDS) / 3
+
+
+def test_who_goes_for_good_goes_with_all_devices_and_not_everybody_goes() -> None:
+    for plan in map(make_plan, SEEDS):
+        gone = {act.seat for act in plan.acts if act.verb in ("go", "vanish")}
+        people = {plan.seats[seat].person for seat in gone}
+        assert gone == {number for number, seat in enumerate(plan.seats) if seat.person in people}
+        assert len(people) <= 1
 
 
 def test_what_a_plan_names_is_there() -> None:

@@ -48,7 +48,11 @@ class Watch:
         self.since = self.tail._look_once(self.since)
 
     def told(self, wire_id: str, change: int) -> None:
-        self.tail.told([Event("message", b"{}", CONVERSATION, self.world.number(wire_id), change=change)])
+        event = Event("message", b"{}", CONVERSATION, self.world.number(wire_id), change=change)
+        audience = self.hub.audiences.get(event.target)
+        if audience is not None:
+            audience.gate.offer(event)
+        self.tail.told([event])
 
     def wait(self, session: Any, count: int) -> list[str]:
         with gevent.Timeout(PATIENCE):
@@ -121,6 +125,51 @@ def test_what_was_told_is_not_read_again(world: World, watch: Watch) -> None:
     gevent.sleep(0.1)
     assert reads == []
     assert contents(session) == []
+
+
+def test_what_became_of_an_older_entry_and_was_not_told_is_read_too(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, bob)
+    for turn in range(3):
+        world.send(club, bob, f"{turn}")
+    session = watch.come(ann, club)
+    number = world.number(club)
+    world.sql(
+        "UPDATE conversation_heads SET change = change + 1, touched = (extract(epoch FROM clock_timestamp()) / 8)::int "
+        "WHERE conversation_id = :id",
+        id=number,
+    )
+    world.sql(
+        "UPDATE entries SET content = 'edited', edited_at = clock_timestamp(), change = h.change "
+        "FROM conversation_heads h WHERE h.conversation_id = :id AND entries.conversation_id = :id AND seq = 2",
+        id=number,
+    )
+    watch.look()
+    assert watch.wait(session, 1) == ["edited"]
+
+
+@pytest.mark.parametrize("order", ["send told first", "adding told first"])
+def test_a_send_told_before_the_adding_that_it_follows_reaches_who_was_added(
+    world: World, watch: Watch, order: str
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    club = world.group(ann, joining="open")
+    session = watch.come(bob)
+    world.join(club, bob)
+    number, change = world.number(club), world.send(club, ann, "hello")
+    version = world.rows("SELECT members_version FROM conversation_heads WHERE conversation_id = :id", id=number)[0][0]
+    adding = Event(
+        "message", b'{"content": "added"}', CONVERSATION, number, change=change - 1, version=version,
+        added=(bob.user_id,),
+    )  # fmt: skip
+    send = Event("message", b"{}", CONVERSATION, number, change=change, version=version)
+    watch.hub.offer(send)
+    if order == "send told first":
+        watch.tail.told([send])
+    watch.hub.offer(adding)
+    watch.tail.told([adding])
+    watch.tail.told([send])
+    assert watch.wait(session, 2) == ["added", "hello"]
 
 
 def test_what_is_only_under_way_is_left_to_the_bus(world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,8 +118,22 @@ def _serve_detached(raw: Any, early: bytes) -> None:
     client.close()
 
 
+def lend(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+    """Take the connection as a poll does, and give it back once the server has closed its listener."""
+    raw, _ = environ["chat.detach"]()
+    gevent.spawn(_give_back, raw, environ["chat.server"], environ["chat.peer"])
+    return []
+
+
+def _give_back(raw: Any, server: Any, peer: Any) -> None:
+    raw.sendall(b"lent")
+    while not server.closed:
+        gevent.sleep(0.005)
+    server.resume(raw, peer)
+
+
 VIEWS = (hello, echo, show, crash, ignore, unsized, large, slow, slow_body, numbers)
-ROUTES = {f"/{view.__name__}": view for view in (*VIEWS, detach, detach_by_hand, detach_and_crash)}
+ROUTES = {f"/{view.__name__}": view for view in (*VIEWS, detach, detach_by_hand, detach_and_crash, lend)}
 
 
 class App:

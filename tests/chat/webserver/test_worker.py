@@ -77,6 +77,22 @@ def test_a_request_on_an_idle_connection_is_answered_when_the_server_has_just_be
     assert gunicorn.process.wait(DEADLINE) == 0
 
 
+def test_a_connection_that_a_poll_gives_back_when_the_listener_is_closed_is_served_once_more(tmp_path: Path) -> None:
+    gunicorn = Gunicorn(tmp_path)
+    with gunicorn.connect() as lent, gunicorn.connect() as busy:
+        lent.sendall(b"GET /lend HTTP/1.1\r\n\r\n")
+        assert lent.recv(4) == b"lent"
+        busy.sendall(b"GET /slow HTTP/1.1\r\n\r\n")  # the worker does not end at once
+        until(lambda: gunicorn.numbers()["handlers"] == 2, "the slow request has begun")
+        gunicorn.process.terminate()
+        lent.sendall(b"GET /hello HTTP/1.1\r\n\r\n")
+        answer = read_all(lent)
+    assert answer.endswith(b"hello")
+    assert b"Connection: close" in answer
+    assert gunicorn.process.wait(DEADLINE) == 0
+    assert "Traceback" not in gunicorn.log.read_text()
+
+
 def test_who_waits_to_be_accepted_when_the_listener_closes_is_served(tmp_path: Path) -> None:
     gunicorn = Gunicorn(tmp_path)
     worker = gunicorn.numbers()["pid"]
