@@ -106,7 +106,7 @@ LANGUAGE sql STABLE AS $$
                     AND x.seq > h.last_seq - (h.change - since)
                 UNION ALL
                 SELECT * FROM entries x WHERE x.conversation_id = conversation AND x.change > since
-                    AND x.seq <= h.last_seq - (h.change - since) AND (x.edited_at IS NOT NULL OR x.recalled_at IS NOT NULL)
+                    AND x.seq <= h.last_seq - (h.change - since) AND x.changed_at IS NOT NULL
               ) both_kinds ORDER BY change LIMIT most) e
         LEFT JOIN users u ON u.id = e.sender_id) a
     WHERE h.conversation_id = conversation
