@@ -140,7 +140,7 @@ def test_what_became_of_an_older_entry_and_was_not_told_is_read_too(world: World
         id=number,
     )
     world.sql(
-        "UPDATE entries SET content = 'edited', edited_at = clock_timestamp(), change = h.change "
+        "UPDATE entries SET content = 'edited', edited_at = now(), changed_at = now(), change = h.change "
         "FROM conversation_heads h WHERE h.conversation_id = :id AND entries.conversation_id = :id AND seq = 2",
         id=number,
     )
