@@ -6,6 +6,7 @@ else makes up a code. Services raise the first; only session and node use the se
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 __all__ = ["CODES", "ChatError", "CloseReason", "Code"]
@@ -73,6 +74,11 @@ class ChatError(Exception):
         self.details = details
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
+
+    def __reduce__(self) -> Any:
+        """Have it copied as it was made: a task's process hands it to its worker."""
+        more = {"details": self.details, "retry_after": self.retry_after}
+        return partial(ChatError, self.code.name, self.message, **more), ()
 
     def as_data(self) -> dict[str, Any]:
         """Return the one error shape of every door: {code, message, details?, retryAfter?}."""
