@@ -81,7 +81,7 @@ def test_a_connection_with_32_unanswered_commands_is_no_longer_read(
         assert 32 * size < taken < 12_000_000  # 32 commands, and what the kernels keep
         begun = time.monotonic()
         assert "data" in other.ask("ping")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 1
         holder.rollback()
         wire.sock.settimeout(20)
         whole = -(-taken // size)
@@ -175,7 +175,7 @@ def test_a_slow_client_holds_nobody_up(ann: Person, bob: Person) -> None:
             wire.send(group, content)
             fast.event("message")
             worst = max(worst, time.monotonic() - begun)
-        assert worst < 4
+        assert worst < 1.0
 
 
 def test_http_on_the_stream_of_a_closed_websocket_is_never_answered(ann: Person) -> None:
@@ -259,7 +259,7 @@ def test_a_lone_message_is_acked_far_below_the_40_ms_that_nagle_costs(ann: Perso
             begun = time.monotonic()
             wire.send(bob, "hi")
             times.append(time.monotonic() - begun)
-        assert sorted(times)[4] < 0.030
+        assert sorted(times)[10] < 0.030
 
 
 def test_a_second_write_right_behind_the_first_does_not_wait_for_its_acknowledgement(ann: Person, bob: Person) -> None:
@@ -275,7 +275,7 @@ def test_a_second_write_right_behind_the_first_does_not_wait_for_its_acknowledge
             wire.raw(first + second)
             wire.answer(f"b{turn}")
             times.append(time.monotonic() - begun)
-        assert sorted(times)[4] < 0.030
+        assert sorted(times)[10] < 0.030
     with socket.create_connection(("127.0.0.1", int(ann.url.rsplit(":", 1)[1])), 10) as sock:
         times = []
         for _ in range(20):
@@ -285,7 +285,7 @@ def test_a_second_write_right_behind_the_first_does_not_wait_for_its_acknowledge
             while not answer.endswith(b"}"):
                 answer += sock.recv(4_096)
             times.append(time.monotonic() - begun)
-        assert sorted(times)[4] < 0.030
+        assert sorted(times)[10] < 0.030
 
 
 def test_no_connection_to_the_database_is_held_while_a_socket_is_open(servers: object) -> None:

@@ -18,8 +18,14 @@ from chat.leases import Leases
 LENGTHS = Lengths(process=1.0, session=1.6, grace=0.6)
 
 
-def connect(server):
-    return Redis.from_url(server.url, socket_timeout=5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0))
+PATIENCE = 5.0  # seconds for what a test asks itself: a wipe and a snapshot wait for the disk
+IMPATIENCE = 0.3  # seconds for a web process: a Redis that stands still has to be noticed
+
+
+def connect(server, seconds):
+    return Redis.from_url(
+        server.url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
+    )
 
 
 class Process:
@@ -76,7 +82,7 @@ def server(tmp_path_factory):
 def redis(server):
     if not server.running:
         server.start()
-    client = connect(server)
+    client = connect(server, PATIENCE)
     client.flushall()
     client.save()  # what a killed Redis comes back with
     yield client
@@ -84,16 +90,18 @@ def redis(server):
 
 
 @pytest.fixture
-def processes(redis):
+def processes(server, redis):
+    client = connect(server, IMPATIENCE)
     made = []
 
     def make(name, **more):
-        made.append(Process(redis, name, **more))
+        made.append(Process(client, name, **more))
         return made[-1]
 
     yield make
     for process in made:
         process.kill()
+    client.close()
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def settled(redis):
     redis.hset("test:presence:boot", mapping={"run": run_id, "since": 0, "heard": time.time_ns() // 1_000_000})
 
 
-def wait_until(holds, seconds=15.0):
+def wait_until(holds, seconds=8.0):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen in time"
@@ -143,7 +151,7 @@ class TestComingAndGoing:
         start = time.monotonic()
         a.lose("s1")
         wait_until(lambda: a.said("ann") == [True, False])
-        assert 0.5 < time.monotonic() - start < 3
+        assert 0.5 < time.monotonic() - start < 1.5
         assert a.turns[-1].seen_us < a.turns[-1].number - 500_000, "last seen when lost, not when given up"
 
     def test_who_is_back_within_the_grace_was_never_gone(self, processes, redis):
@@ -205,7 +213,7 @@ class TestComingAndGoing:
         a.enter("bob", "s2")
         start = time.monotonic()
         wait_until(lambda: a.said("ann") == [True, False])
-        assert LENGTHS.session < time.monotonic() - start < LENGTHS.session + LENGTHS.grace + 3
+        assert LENGTHS.session < time.monotonic() - start < LENGTHS.session + LENGTHS.grace + 1
         gevent.sleep(LENGTHS.session)
         assert a.said("bob") == [True]
 
@@ -250,7 +258,7 @@ class TestProcesses:
         start = time.monotonic()
         a.kill()
         wait_until(lambda: len(b.turns) + len(c.turns) >= 99)
-        assert time.monotonic() - start < LENGTHS.process + LENGTHS.grace + 3
+        assert time.monotonic() - start < LENGTHS.process + LENGTHS.grace + 1
         gevent.sleep(2 * LENGTHS.beat)
         told = Counter(turn.user for turn in b.turns + c.turns if not turn.online)
         assert told == {f"u{place}": 1 for place in range(1, 100)}
@@ -438,7 +446,7 @@ class TestForgetfulRedis:
         start = time.monotonic()
         a.enter("bob", "s2")
         a.lose("s1")
-        assert time.monotonic() - start < 0.3
+        assert time.monotonic() - start < 0.05
         assert online(a, "ann", "bob") == [False, True]
         server.start()
         wait_until(lambda: a.said("bob") == [True])

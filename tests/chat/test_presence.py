@@ -94,7 +94,7 @@ def site(database_url, redis):
     made.close()
 
 
-def wait_until(holds, seconds=15.0):
+def wait_until(holds, seconds=6.0):
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen in time"
