@@ -80,9 +80,12 @@ def nothing_left_open() -> Iterator[None]:
         opened.pop().sock.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def servers(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Web]]:
-    """Makes a server with these settings; the same settings give the same server."""
+    """Makes a server with these settings; the same settings give the same server.
+
+    They end with their module: the database has connections for four at a time.
+    """
     made: dict[tuple[tuple[str, Any], ...], Web] = {}
 
     def make(**settings: Any) -> Web:
@@ -99,7 +102,7 @@ def servers(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) ->
         web.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hasty(servers: Callable[..., Web]) -> Web:
     """A server that waits for nobody long."""
     return servers(PING_SECONDS=1, AUTH_SECONDS=1, POLL_SECONDS=2)

@@ -81,7 +81,7 @@ class Plant:
 
     def thumbnail(self) -> Done:
         name = kept(self.world, self.world.person("Ann"), thumbnail="pending", placeholder="")
-        source = self.folder.incoming / name
+        source = self.folder.incoming.path / name
         source.write_bytes(encoded("JPEG", 800, 600))
         self.folder.put(source, key_of("image", name, ".jpg"))
         self.world.sql("UPDATE media SET created_at = now() - interval '1 minute' WHERE name = :name", name=name)
