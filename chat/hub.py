@@ -40,12 +40,12 @@ class Hub:
         self._fill = fill
         self._members = members
 
-    def enter(self, session: Session) -> LocalUser:
-        """Register a session under its user, so that nothing told from now on passes it by."""
+    def enter(self, session: Session, change: int = 0) -> LocalUser:
+        """Register a session, so that nothing told from now on passes it by; `change`: the user's own, as was read."""
         caller = session.caller
         user = self.users.get(caller.user_id)
         if user is None:
-            user = self.users[caller.user_id] = LocalUser(caller.user_id, caller.public_id)
+            user = self.users[caller.user_id] = LocalUser(caller.user_id, caller.public_id, change)
         user.sessions.append(session)
         self.sessions[session.id] = session
         return user

@@ -40,6 +40,7 @@ from chat.models import Deployment
 from chat.opening import Opening
 from chat.pages import Pages
 from chat.positions import Positions
+from chat.postgres import Lost
 from chat.presence import Presence
 from chat.pulse import Pulse
 from chat.schemas import refusal
@@ -281,12 +282,12 @@ class Node:
         self.hub.flush()
 
     def _user_behind(self, user_id: int, _change: int) -> None:
-        """What concerns only this user did not come through Redis: tell it from the database."""
+        """What concerns only this user did not come through Redis: tell it from the database. Raises Lost."""
         since = Cursor(self.generation, "", 0, self.tail.looked_us)
         try:
             missed = self.catchup.positions(user_id, since)
-        except ChatError:
-            return
+        except ChatError as error:
+            raise Lost(str(error)) from error
         for event in missed:
             self.hub.offer(event)
 
