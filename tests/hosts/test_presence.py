@@ -139,7 +139,8 @@ def test_a_killed_redis_makes_nobody_flicker_and_afterwards_all_is_told_again(br
     wait_for(known, HEALED, "the other server to know again who is here")
     wait_for(lambda: hears(broken.webs[1]), HEALED, "the other server to hear again")
     until_quiet(observer.wire, GRACE + LATER)
-    assert observer.all_told() == [True]
+    # Perhaps twice: who told it just before does not know whether it was heard, and says it once more.
+    assert set(observer.all_told()) == {True}
     begun = time.monotonic()
     wire.close()
     assert observer.told(False) - begun < LATER
