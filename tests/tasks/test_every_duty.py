@@ -39,6 +39,11 @@ DAY = 86_400
 Done = Callable[[], Any]
 
 
+def is_there(folder: Folder, key: str) -> bool:
+    with folder.fetched(key) as path:
+        return path is not None
+
+
 class Plant:
     """Everything that duties work on. A method for each makes work for it and returns what tells that it is done."""
 
@@ -77,7 +82,7 @@ class Plant:
         for key in chain(*keys):
             put(self.folder, key, 2 * DAY)
         # Of whichever turn it is when it is swept.
-        return lambda: any(all(self.folder.fetch(key) is None for key in turn) for turn in keys)
+        return lambda: any(not any(is_there(self.folder, key) for key in turn) for turn in keys)
 
     def thumbnail(self) -> Done:
         name = kept(self.world, self.world.person("Ann"), thumbnail="pending", placeholder="")
@@ -211,5 +216,6 @@ def test_it_is_done_when_the_broker_comes_back(duty: str, lost: dict[str, Done])
 def test_what_was_told_twice_was_the_same(plant: Plant, lost: dict[str, Done]) -> None:
     until(lost["tasks.pushes.look"], "its work is done", WITHIN)
     first, second = ([note["id"] for note in plant.receiver.notes(user)] for user in plant.told)
-    assert (len(first), len(set(first))) == (2, 1)  # the process was killed when it was taken and not yet noted
+    # The process was killed when it was taken and not yet noted; until then others took its lane over, and did no more.
+    assert len(first) > len(set(first)) == 1
     assert len(second) == 1
