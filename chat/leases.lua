@@ -104,9 +104,17 @@ local function beat(user, session, age)
     call('SET', prefix .. 'user:heartbeat:' .. session, user, 'PX', math.max(1, lease - age))
 end
 
+-- Have a user count until then of whom it is not known any more which sessions count.
+local function stand_in(user, score)
+    call('ZADD', sessions_of(user), score, '')
+    call('PEXPIRE', sessions_of(user), 2 * (lease + grace))
+    call('ZADD', REVIEW, score, user)
+end
+
 -- Have a session count until then. Returns 1 if that brings its user online.
 local function count_until(user, session, score)
     local key = sessions_of(user)
+    call('ZREM', key, '')
     call('ZADD', key, score, session)
     local comes = call('SADD', ONLINE, user)
     if comes == 1 then
@@ -178,14 +186,14 @@ end
 
 function act.c(user, session)
     forget(session)
-    call('ZREM', sessions_of(user), session)
+    local known = call('ZREM', sessions_of(user), session)
     local last = last_of(user)
     if last > now then
         call('ZADD', REVIEW, 'XX', last, user)
-    elseif settled then
+    elseif not settled then
+        stand_in(user, now + grace)
+    elseif known == 1 then
         go(user, now_us)
-    else
-        call('ZADD', REVIEW, since + process_lease, user)
     end
 end
 
@@ -241,12 +249,14 @@ local function sweep_users()
     local due = call('ZRANGEBYSCORE', REVIEW, '-inf', now, 'LIMIT', 0, most)
     for _, user in ipairs(due) do
         local last = last_of(user)
-        if last > now then
+        if last == 0 then -- evicted; which of the user's sessions are still there is said within a lease
+            stand_in(user, now + lease + grace)
+        elseif last > now then
             call('ZADD', REVIEW, last, user)
             call('ZREMRANGEBYSCORE', sessions_of(user), '-inf', now)
             call('PEXPIRE', sessions_of(user), 2 * (lease + grace))
         else
-            go(user, last > 0 and (last - grace) * 1000 or now_us)
+            go(user, (last - grace) * 1000)
         end
     end
     return #due

@@ -236,6 +236,30 @@ class TestComingAndGoing:
         one.lose("s1")
         wait_until(lambda: online(other, "ann") == [False])
 
+    @pytest.mark.parametrize("clean", [True, False])
+    def test_an_eviction_of_the_sessions_puts_nobody_offline_who_has_another_one(self, processes, redis, clean):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        other.enter("ann", "s2")
+        known(redis, "s1", "s2")
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is None)  # a further turn would be told at once
+        redis.delete("test:user:online:ann")
+        one.clients.remove("s1")
+        one.leases.leave("s1", clean=clean)
+        wait_until(lambda: redis.zscore("test:user:online:ann", "s2"))
+        assert online(one, "ann") == [True]
+        assert one.said("ann") + other.said("ann") == [True]
+        other.leave("s2")
+        wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
+    def test_who_went_when_the_sessions_were_evicted_goes_a_lease_later(self, processes, redis):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        known(redis, "s1")
+        redis.delete("test:user:online:ann")
+        one.lose("s1")
+        wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
     def test_more_than_one_call_takes_are_brought_in_several(self, processes, monkeypatch):
         monkeypatch.setattr("chat.leases.AT_ONCE", 3)
         a, b = processes("a"), processes("b")
