@@ -18,6 +18,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     from chat.config import load
     from chat.extensions import db, migrate
     from chat.node import Node
+    from uploads import routes as uploads
 
     app = Flask(__name__, static_folder=None)
     app.config.from_mapping(load(config))
@@ -27,6 +28,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.extensions["chat.node"] = Node(app.config)
     for blueprint in routes.blueprints():
         app.register_blueprint(blueprint)
+    app.register_blueprint(uploads.blueprint)
     app.register_blueprint(cli.blueprint)
     transports.mount_all(app)
     return app

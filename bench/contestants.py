@@ -18,7 +18,7 @@ import psycopg
 from bench import machine
 from bench.stage import Stage
 
-__all__ = ["CONTESTANTS", "SECRET", "Contestant", "on_stage"]
+__all__ = ["CONTESTANTS", "ROOT", "SECRET", "Contestant", "environment", "on_stage"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -77,13 +77,24 @@ CONTESTANTS = {
             "us", "this server", "native", _GUNICORN, "ours", make_our_tables,
             {"JWT_AUTO_CREATE": "1", "WORKERS": "1"} | dict.fromkeys(_LIMITS, UNLIMITED),
         ),
+        Contestant(
+            "us2", "this server, 2 workers", "native", _GUNICORN, "ours", make_our_tables,
+            {"JWT_AUTO_CREATE": "1", "WORKERS": "2"} | dict.fromkeys(_LIMITS, UNLIMITED),
+        ),
         Contestant("p1b", "Socket.IO, batched inserts", "socketio", _node("--store=batch")),
+        Contestant("p1b2", "the same, 2 workers", "socketio", _node("--store=batch", "--workers=2")),
         Contestant("p1l", "the same, unread in one Lua call", "socketio", _node("--store=batch", "--unread=script")),
         Contestant("p1", "Socket.IO", "socketio", _node("--store=single")),
         Contestant("flask", "Flask-SocketIO", "socketio", _flask()),
         Contestant("flask-nodelay", "Flask-SocketIO, TCP_NODELAY", "socketio", _flask("--nodelay")),
     )
 }  # fmt: skip
+
+
+def environment(contestant: Contestant, stage: Stage) -> dict[str, str]:
+    """The variables of a contestant's processes."""
+    database = _for_sqlalchemy(stage.database) if contestant.schema == "ours" else stage.database
+    return _environment(database, stage.redis_url) | contestant.environ
 
 
 def _environment(database: str, redis: str) -> dict[str, str]:
@@ -95,8 +106,7 @@ def on_stage(contestant: Contestant, stage: Stage) -> Iterator[tuple[int, int]]:
     """Start the server on its core, with an empty database; give its process id and its port; end it afterwards."""
     stage.clear(contestant.schema, contestant.make_tables)
     port = _free_port()
-    database = _for_sqlalchemy(stage.database) if contestant.schema == "ours" else stage.database
-    environ = _environment(database, stage.redis_url) | {"PORT": str(port)} | contestant.environ
+    environ = environment(contestant, stage) | {"PORT": str(port)}
     path = stage.home / f"{contestant.name}.log"
     with path.open("ab") as log:
         process = subprocess.Popen(

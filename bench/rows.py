@@ -147,6 +147,39 @@ ROWS = {
             rounds=1,
         ),
         Row(
+            "unread",
+            {
+                "read": {"kind": "unread", "users": 32, "rate": 0.0},
+                "busy": {"kind": "unread", "users": 32, "rate": 20.0},
+                "statements": {"kind": "unread", "users": 32, "rate": 0.0, "seconds": 1.0},
+            },
+            [
+                Cell("GET unread of 50 conversations", per_second("answers", "read"), "req/s", 0, more=True),
+                *_latencies("read", "answer"),
+                Cell("… server CPU per request", at("read", "server_us"), "µs", 0),
+                *_shares("read"),
+                Cell("… an answer's body", at("read", "bytes"), "bytes", 0, more=None),
+                Cell("… statements per request", at("statements", "statements_each"), digits=3, more=None),
+                Cell("… while 20 msg/s are sent to all of them", per_second("answers", "busy"), "req/s", 0, more=True),
+                *_latencies("busy", "answer"),
+                Cell("… server CPU per request", at("busy", "server_us"), "µs", 0),
+            ],
+            SHORT,
+        ),
+        Row(
+            "polling",
+            {"load": {"kind": "polling", "users": 500, "window": 1}},
+            [
+                Cell("500 long-pollers, 500 senders, W=1", per_second("deliveries"), "deliveries/s", 0, more=True),
+                *_latencies("load", "ack"),
+                *_latencies("load", "delivery"),
+                Cell("… server CPU per message", at("load", "server_us"), "µs"),
+                *_shares("load"),
+            ],
+            {"users": 100},
+            copies=1,
+        ),
+        Row(
             "flood",
             {
                 "alone": {"kind": "flood", "users": 20},

@@ -5,11 +5,31 @@ from marshmallow import fields
 from chat.schemas import WireSchema
 
 __all__ = [
-    "ConversationListSchema", "ConversationViewSchema", "GroupListSchema", "MemberListSchema", "MessagePageSchema",
-    "MessageSchema", "ReadAnswerSchema", "ReadManyAnswerSchema", "SyncAnswerSchema", "UnreadAnswerSchema",
+    "ConversationListSchema", "ConversationViewSchema", "GroupListSchema", "MediaSchema", "MemberListSchema",
+    "MessagePageSchema", "MessageSchema", "ReadAnswerSchema", "ReadManyAnswerSchema", "SyncAnswerSchema",
+    "UnreadAnswerSchema",
 ]  # fmt: skip
 
 TIME = {"format": "date-time", "description": "ISO 8601, UTC, six decimals, Z."}
+
+
+class MediaSchema(WireSchema):
+    """An upload. The addresses are signed for 24 to 48 hours; each reading of a message gives fresh ones.
+
+    `thumbnailUrl` and `placeholder` (a tiny picture, `data:image/webp;base64,…`) of a large image come later, by
+    `message.updated`. `name`: the file's, of what is no image.
+    """
+
+    id = fields.String(required=True)
+    kind = fields.String(required=True, metadata={"enum": ["image", "file"]})
+    url = fields.String(required=True)
+    thumbnail_url = fields.String()
+    width = fields.Integer()
+    height = fields.Integer()
+    placeholder = fields.String()
+    size = fields.Integer(required=True)
+    mime_type = fields.String(required=True)
+    name = fields.String()
 
 
 class MessageSchema(WireSchema):
@@ -23,7 +43,7 @@ class MessageSchema(WireSchema):
     local_id = fields.String(required=True)
     type = fields.String(required=True)
     content = fields.String(required=True)
-    media = fields.Dict()
+    media = fields.Nested(MediaSchema)
     location = fields.Dict()
     reply_to = fields.String()
     mentions = fields.List(fields.String())

@@ -10,16 +10,31 @@ __all__ = ["Audience", "LocalUser"]
 
 
 class LocalUser:
-    """A user with sessions in this process."""
+    """A user with sessions in this process. All of the user's own changes up to `change` are known here."""
 
-    __slots__ = ("conversations", "id", "peers", "public_id", "sessions")
+    __slots__ = ("_ahead", "change", "conversations", "id", "peers", "public_id", "sessions")
 
-    def __init__(self, user_id: int, public_id: str):
+    def __init__(self, user_id: int, public_id: str, change: int = 0):
         self.id = user_id
         self.public_id = public_id
+        self.change = change
+        self._ahead: set[int] = set()  # told while an earlier one is not known; the tail ends that in seconds
         self.sessions: list[Session] = []
         self.conversations: set[int] = set()
         self.peers: set[int] = set()
+
+    def heard(self, change: int) -> None:
+        """Note that one of the user's own changes was told here: one that comes later hides none that is lost."""
+        if change > self.change:
+            self._ahead.add(change)
+            self.known(self.change)
+
+    def known(self, change: int) -> None:
+        """Note that everything up to a change is known here."""
+        self.change = max(self.change, change)
+        while self.change + 1 in self._ahead:
+            self.change += 1
+        self._ahead = {ahead for ahead in self._ahead if ahead > self.change}
 
 
 class Audience:

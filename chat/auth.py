@@ -108,6 +108,12 @@ class Auth:
             self._keep(key, Kept(caller, min(time() + BELIEVED, claims.expires_at.timestamp())))
         return caller
 
+    def believed(self, authorization: str) -> Caller | None:
+        """Return the caller of an Authorization header whose token is believed without asking; None for any other."""
+        scheme, _, token = authorization.partition(" ")
+        kept = self._kept.get(sha256(token.encode(errors="replace")).digest()) if scheme == "Bearer" else None
+        return kept.caller if kept is not None and kept.until > time() else None
+
     def authenticate_all(self, tokens: Sequence[str]) -> list[Caller | ChatError]:
         """Return the caller of each token, or why there is none, in one unit of work: a commit for all that is made.
 

@@ -1,5 +1,7 @@
 """Events between processes: the one subscription of this process, watched so that it cannot die quietly.
 
+Besides everybody's channel a process hears one of its own: what only it asked for would be in everybody's way.
+
 Every batch comes as one message in the order of its numbers: a line that describes it, then two lines per event. One
 channel carries all: a process with a few hundred sessions would listen to every one of many channels anyway, and a
 conversation nobody here is in costs one look into a dictionary.
@@ -14,13 +16,13 @@ from typing import Any
 import gevent
 from redis import RedisError
 
-from chat.frames import Event
+from chat.frames import FORMAT, Event
+from chat.publishing import own_channel
 from chat.redis_line import RedisLine
 
-__all__ = ["LOOK", "Batch", "Broker"]
+__all__ = ["DEAD_AFTER", "LOOK", "Batch", "Broker"]
 
 logger = logging.getLogger(__name__)
-FORMAT = "1"  # of the first line; another version's batches are left to the tail
 LOOK = 1.0  # seconds after which a line that was silent gives up hearing: time for a look at the clock
 PING_EVERY = 2.0  # seconds of silence after which the subscription is tried
 DEAD_AFTER = 6.0  # seconds of silence after which it is made anew
@@ -35,7 +37,7 @@ class Batch:
     def __init__(self, payload: bytes):
         first, *self.lines = payload.split(b"\n")
         version, epoch, process_id, number, before, count = first.decode().split(" ")
-        if version != FORMAT:
+        if version != str(FORMAT):  # another version's batches are left to the tail
             raise ValueError(f"format {version}")
         self.epoch, self.process_id = epoch, process_id
         self.number, self.before, self.count = int(number), int(before), int(count)
@@ -58,21 +60,25 @@ class Batch:
 class Broker:
     """Hears every batch, over a `line()`. `heard(batch)` must not wait.
 
-    `connected` and `lost` are told of the subscription's state.
+    `connected` and `lost` are told of the subscription's state. `posted(data)` is given what comes on the process's own
+    channel. `unread()`: a batch came in the format of another version of the server, and was left to the tail.
     """
 
     def __init__(
         self,
         line: Callable[[], RedisLine],
         prefix: str,
-        process_id: str,
         heard: Callable[[Batch], None],
         connected: Callable[[], None],
         lost: Callable[[], None],
+        process_id: str,
+        posted: Callable[[bytes], None],
+        unread: Callable[[], None],
     ):
         self._line = line
         self._channel = prefix + "events"
-        self._own = f"{self._channel}:{process_id}"  # carries nothing: who publishes sees by it that we listen
+        self._own = own_channel(prefix, process_id).encode()
+        self._posted, self._unread = posted, unread
         self._heard, self._connected, self._lost = heard, connected, lost
         self.subscribed = False
         self.loops = {"broker": self._run}
@@ -105,14 +111,15 @@ class Broker:
                     line.say("PING")
 
     def _take(self, kind: bytes, channel: bytes, data: Any = None) -> None:
-        if kind == b"subscribe":
-            if channel == self._channel.encode():
-                self._connected()
-                self.subscribed = True
-        elif kind == b"message":
+        if kind == b"message":
             try:
-                batch = Batch(data)
+                if channel == self._own:
+                    self._posted(data)
+                else:
+                    self._heard(Batch(data))
             except ValueError as error:
                 logger.warning("A batch of an unknown kind was left to the tail: %s", error)
-                return
-            self._heard(batch)
+                self._unread()
+        elif kind == b"subscribe" and channel != self._own:  # of the two the last
+            self._connected()
+            self.subscribed = True

@@ -1,4 +1,4 @@
-"""What this process tells the others and hears from them, and how far it has heard everything.
+"""What this process tells the others and Celery, hears from them, and how far it has heard everything.
 
 Redis is trusted from when the subscription stands until something fails; in between, the tail carries what is told.
 """
@@ -11,10 +11,11 @@ from typing import Any
 import gevent
 from redis import Redis, RedisError
 
-from chat.broker import LOOK, Batch, Broker
+from chat.broker import DEAD_AFTER, LOOK, Batch, Broker
 from chat.frames import Event
 from chat.hub import Hub
 from chat.log import Log
+from chat.push import Push
 from chat.redis_line import RedisLine
 from chat.tail import Tail
 from chat.watermark import Watermark
@@ -27,7 +28,11 @@ MEND_EVERY = 0.5  # seconds between two tries to trust Redis again
 
 
 class Bus:
-    """Publishes to the log and hears the broker. `ended(logins)` is told of logins that were ended elsewhere."""
+    """Publishes to the log and hears the broker.
+
+    `ended(logins)` is told of logins that were ended elsewhere, `posted(data)` of what came for this process alone,
+    `returned(seconds)` that Redis is trusted again, and for how long nothing may have been heard.
+    """
 
     def __init__(
         self,
@@ -38,21 +43,45 @@ class Bus:
         hub: Hub,
         tail: Tail,
         ended: Callable[[Iterable[int]], None],
+        posted: Callable[[bytes], None],
+        returned: Callable[[float], None],
     ):
         self._process_id = process_id
         self._log, self._hub, self._tail, self._ended = log, hub, tail, ended
         self._watermark = Watermark()
+        self._push = Push(config)
         self._epoch: str | None = None  # of the last subscription
+        self._returned = returned
+        self._deaf_since = 0.0  # monotonic time, or 0: everything was heard
         self._since = 0.0  # monotonic time at which the subscription began
         self._broker = Broker(
-            lambda: RedisLine(redis, LOOK), config["REDIS_PREFIX"], process_id, self._heard, self._subscribed, log.doubt
+            lambda: RedisLine(redis, LOOK),
+            config["REDIS_PREFIX"],
+            self._heard,
+            self._subscribed,
+            self._lost,
+            process_id,
+            posted,
+            self._unread,
         )
-        self.loops: dict[str, Callable[[], None]] = {**self._broker.loops, "mending": self._mend}
+        self.loops: dict[str, Callable[[], None]] = {
+            **self._broker.loops,
+            **self._push.loops,
+            "mending": self._mend,
+        }
 
     def publish(self, events: list[Event]) -> None:
-        """Tell the other processes of committed events."""
+        """Tell the other processes of committed events, and Celery of messages, where push is on."""
+        if self._push.on:
+            self._push.note(events)
         if self._log.add(events):
             self._tail.told(events)
+
+    def deliver(self, events: list[Event]) -> None:
+        """Bring events to the sessions of this process."""
+        for event in events:
+            self._hub.offer(event)
+        self._hub.flush()
 
     def n(self) -> int:
         """Return the number of the bus up to which everything was delivered here."""
@@ -79,6 +108,10 @@ class Bus:
         else:
             self._hub.offer(event)
 
+    def _lost(self) -> None:
+        self._deaf_since = self._deaf_since or time.monotonic() - DEAD_AFTER  # a line may be dead before one knows
+        self._log.doubt()
+
     def _subscribed(self) -> None:
         """Stand where we stood until the tail has found what was told while we did not listen."""
         stood = self._watermark.n(self._hub)
@@ -86,6 +119,14 @@ class Bus:
         same = self._log.epoch == self._epoch
         self._epoch, self._since = self._log.epoch, time.monotonic()
         self._watermark.reset(n, (stood if same else 0) if self._hub.sessions else None)
+        self._tail.look_soon()
+        self._returned(self._deaf_since and self._since - self._deaf_since)
+        self._deaf_since = 0.0
+
+    def _unread(self) -> None:
+        """Stand where we stand until the tail has found what another version of the server said."""
+        self._watermark.missed(self._hub)
+        self._since = time.monotonic()
         self._tail.look_soon()
 
     def _mend(self) -> None:

@@ -4,7 +4,7 @@ Reads only; the caller hands the result over in chunks and turns the session liv
 """
 
 import time
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -12,23 +12,23 @@ from gevent.lock import BoundedSemaphore
 from redis import RedisError
 
 from chat.cursor import Cursor
+from chat.entries import CHUNK, Parcel, batch, batches, parcels
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, USER, Event
 from chat.ids import conversation_wire_id
-from chat.log import Log, LogRead, log_name
-from chat.messages import message_json
+from chat.log import Log, LogRead
 from chat.postgres import Lost, Refused, Statement
+from chat.publishing import log_name
 
-__all__ = ["BUCKET_US", "CHUNK", "CHUNK_BYTES", "MARGIN_US", "CatchUp", "Missed", "Place", "entry_event"]
+__all__ = ["BUCKET_US", "MARGIN_US", "CatchUp", "Missed", "Place"]
 
 SQL = "SELECT chat_missed_2($1::json)"
 MOST_ENTRIES = 1_000  # beyond that a client asks for the newest page of each conversation instead
 MOST_BYTES = 1_000_000  # the same in bytes
-CHUNK = 50  # messages of an offline batch: a screen or two, taken before the next goes out
-CHUNK_BYTES = 65_536  # the same in bytes: with the message that goes beyond it far below what may wait for a client
 # Microseconds by which what was committed may be younger than its number: 5 s a statement, 5 s idle, and two clocks.
 MARGIN_US = 15_000_000
 READERS = 4  # catch-ups that ask the database at a time, each on a connection of its own
+ROWS = ("entries", "later", "changed")  # of the database's answer; each row begins with its conversation
 BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
@@ -43,9 +43,12 @@ class Place(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """Events to hand over, in order. `resync`: too much, ask anew. `upto`: the number in the log that they reach."""
+    """Events to hand over, in order; a parcel is still to be built.
 
-    events: list[Event]
+    `resync`: too much, ask anew. `upto`: the number in the log that they reach.
+    """
+
+    events: list[Event | Parcel]
     resync: bool
     upto: int
 
@@ -83,10 +86,14 @@ class CatchUp:
             cursor = Cursor(generation, "", 0, cursor.time_us)
         return self._from_database(user_id, cursor, None, known, n, positions=True)
 
+    def build(self, user_id: int, parcel: Parcel) -> Event:
+        """Return a batch of missed messages, without those that the user may see no more. Raises ChatError."""
+        return batch(self._ask(orjson.dumps({"u": user_id, "k": parcel.keys})), parcel.remaining)
+
     def positions(self, user_id: int, cursor: Cursor) -> list[Event]:
         """Return how far user and private peers have read, where that moved since the cursor. Raises ChatError."""
         since = max(cursor.time_us - MARGIN_US, 1)
-        asked: dict[str, Any] = {"u": user_id, "since": since, "c": [], "p": True, "seen": {}, "most": 0}
+        asked: dict[str, Any] = {"u": user_id, "since": since, "c": [], "p": True, "seen": {}, "most": 0, "whole": 0}
         answer = self._ask(orjson.dumps(asked))
         return [_unread(user_id, row) for row in answer["unread"]] + [
             _receipt(user_id, row) for row in answer["receipts"]
@@ -117,11 +124,7 @@ class CatchUp:
         if not unsure and not positions:
             return _bounded(events, found.n)
         rest = self._from_database(user_id, cursor, unsure, recent, found.n, positions=positions)
-        return (
-            Missed([*rest.events, *events], True, found.n)
-            if rest.resync
-            else _bounded([*rest.events, *events], found.n)
-        )
+        return Missed([], True, found.n) if rest.resync else _bounded([*rest.events, *events], found.n)
 
     def _from_database(
         self, user_id: int, cursor: Cursor, only: list[int] | None, known: Container[int], n: int, *, positions: bool
@@ -138,16 +141,19 @@ class CatchUp:
             "p": positions,
             "seen": {str(conversation): change for conversation, (change, _) in cursor.seen.items()},
             "most": MOST_ENTRIES,
+            "whole": CHUNK,
         }
         answer = self._ask(orjson.dumps(asked))
-        entries, changed = ([row for row in answer[name] if row[0] in known] for name in ("entries", "changed"))
-        events = [*_batches(entries), *(_changed(row) for row in changed)]
+        entries, later, changed = ([row for row in answer[name] if row[0] in known] for name in ROWS)
+        if len(entries) + len(later) > MOST_ENTRIES:
+            return Missed([], True, n)
+        events: list[Event | Parcel] = [*batches(entries, len(later)), *parcels(later)]
+        events += [_changed(row) for row in changed]
         if positions:
             events += [_unread(user_id, row) for row in answer["unread"]] + [
                 _receipt(user_id, row) for row in answer["receipts"]
             ]
-        missed = _bounded(events, n)
-        return missed._replace(resync=True) if len(entries) > MOST_ENTRIES else missed
+        return _bounded(events, n)
 
     def _ask(self, question: bytes) -> Any:
         with self._free:
@@ -158,30 +164,6 @@ class CatchUp:
                 raise ChatError("overloaded", retry_after=1) from error
             finally:
                 self._idle.append(statement)
-
-
-def entry_event(row: list[Any], version: int = 0) -> Event:
-    """Return the event that tells of an entry: `message`, or `message.updated` where it was changed since."""
-    number, low, high, seq, change, *_, edited, recalled = row
-    name = "message.updated" if edited or recalled else "message"
-    members = tuple({low, high}) if low else ()
-    return Event(
-        name,
-        _entry_json(row),
-        CONVERSATION,
-        number,
-        change=change,
-        seq=seq,
-        version=version,
-        members=members,
-        private=bool(low),
-    )
-
-
-def _entry_json(row: list[Any]) -> bytes:
-    number, low, high, seq, change, sender, local_id, kind, content, body, created, edited, recalled = row
-    wire_id = conversation_wire_id(number, low, high)
-    return message_json(wire_id, number, seq, change, sender, local_id, kind, content, body, created, edited, recalled)
 
 
 def _theirs(user_id: int, events: list[Event], places: Mapping[int, Place]) -> list[Event]:
@@ -200,29 +182,6 @@ def _theirs(user_id: int, events: list[Event], places: Mapping[int, Place]) -> l
 def _seen(event: Event, place: Place, came: Mapping[int, int], went: Mapping[int, int]) -> bool:
     begun = event.seq > place.visible_from if event.seq else event.n >= came.get(event.target, 0)
     return begun and event.n < went.get(event.target, event.n + 1)
-
-
-def _batches(entries: list[list[Any]]) -> list[Event]:
-    """Return `offline.batch` events of up to CHUNK messages or CHUNK_BYTES. They belong to no one conversation."""
-    events = []
-    rows: list[list[Any]] = []
-    parts: list[bytes] = []
-    size = 0
-    for place, row in enumerate(entries, 1):
-        rows.append(row)
-        parts.append(_entry_json(row))
-        size += len(parts[-1])
-        if len(rows) == CHUNK or size >= CHUNK_BYTES or place == len(entries):
-            events.append(_batch(rows, parts, len(entries) - place))
-            rows, parts, size = [], [], 0
-    return events
-
-
-def _batch(rows: list[list[Any]], parts: list[bytes], remaining: int) -> Event:
-    raw = b'{"messages":[%b],"remaining":%d}' % (b",".join(parts), remaining)
-    event = Event("offline.batch", raw, USER, 0, logged=False)
-    event.told = tuple((row[0], row[4], row[3]) for row in rows)
-    return event
 
 
 def _changed(row: list[Any]) -> Event:
@@ -249,6 +208,7 @@ def _receipt(user_id: int, row: list[Any]) -> Event:
     return Event.of("receipt", data, USER, user_id)
 
 
-def _bounded(events: list[Event], upto: int) -> Missed:
-    too_much = len(events) > MOST_ENTRIES or sum(len(event.raw) for event in events) > MOST_BYTES
-    return Missed(events, too_much, upto)
+def _bounded(events: Sequence[Event | Parcel], upto: int) -> Missed:
+    size = sum(len(event.raw) if isinstance(event, Event) else event.size for event in events)
+    too_much = len(events) > MOST_ENTRIES or size > MOST_BYTES
+    return Missed(list(events), too_much, upto)

@@ -8,6 +8,9 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+
+from chat.storage_address import storage_address
 
 __all__ = ["SETTINGS", "ConfigError", "Setting", "load"]
 
@@ -60,9 +63,25 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     S("DATABASE_URL", _text, "", "PostgreSQL 15 or newer, `postgresql+psycopg://…`; the embedded start sets it"),
     S("REDIS_URL", _text, "", "Redis 6.2 or newer; the embedded start sets it"),
-    S("REDIS_PREFIX", _text, "", "put before every key and channel, for a Redis that is shared with others"),
+    S("REDIS_PREFIX", _text, "", "put before every key, channel and task queue, where others use the same Redis"),
     S("CELERY_BROKER_URL", _text, "", "Redis or RabbitMQ; empty: REDIS_URL"),
-    S("DATA_DIR", _text, "", "folder of uploads and of what the embedded servers keep"),
+    S("DATA_DIR", _text, "", "folder of uploads (unless STORAGE_URL) and of what the embedded servers keep"),
+    S(
+        "STORAGE_URL",
+        _text,
+        "",
+        "S3 bucket of uploads, `s3://KEY:SECRET@HOST[:PORT]/BUCKET[/PREFIX]?region=us-east-1&tls=on&style=path`, what "
+        "is behind `?` as by default (`tls=off`: http; `style=virtual`: BUCKET.HOST); empty: a folder in DATA_DIR",
+    ),
+    S(
+        "STORAGE_PUBLIC_URL",
+        _text,
+        "",
+        "origin at which browsers reach the storage if they know it by another name, as `https://media.example.org`; "
+        "`none`: they do not reach it, and this server hands every file on; empty: by the name in STORAGE_URL",
+    ),
+    S("AWS_ACCESS_KEY_ID", _text, "", "the key, if STORAGE_URL has none; one that expires is of no use"),
+    S("AWS_SECRET_ACCESS_KEY", _text, "", "the secret, if STORAGE_URL has none"),
     # Who may come in.
     S(
         "JWT_SECRET",
@@ -164,9 +183,69 @@ SETTINGS: tuple[Setting, ...] = (
         "DATABASE_POOL",
         int,
         5,
-        "database connections of a process besides the writer's two, the positions' and the tail's",
+        "database connections of a process for units of work, besides the 18 that have one statement each",
     ),
-    S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload"),
+    # Push notifications.
+    S(
+        "PUSH_WEBHOOK_URL",
+        _text,
+        "",
+        "https address told of messages to users without a session; empty: none is",
+    ),
+    S("PUSH_WEBHOOK_SECRET", _text, "", "key that signs what is sent there, at least 32 bytes"),
+    # Uploads.
+    S("UPLOAD_BYTES", int, 10_485_760, "bytes of an upload: a photo of any phone, a short video, a long paper"),
+    S(
+        "UPLOADS_AT_ONCE",
+        int,
+        4,
+        "uploads of one user under way at a time, in each process: what a browser does at once",
+    ),
+    S("UPLOADS_PER_ADDRESS", int, 64, "the same of one address: an office, and half of all that a process takes"),
+    S("DOWNLOADS_PER_ADDRESS", int, 128, "downloads of one address at a time, in each process; in all there are 512"),
+    S(
+        "UPLOAD_RATE",
+        int,
+        1_048_576,
+        "bytes a second a user may upload for long, in each process, of an image a byte for 4 pixels; 0: no limit",
+    ),
+    S("UPLOAD_BURST", int, 104_857_600, "bytes a user may upload at once: the photos of an afternoon"),
+    S(
+        "UPLOAD_UNUSED_BYTES",
+        int,
+        209_715_200,
+        "bytes of a user's uploads that no message uses yet: what one user can fill the disk with, unseen",
+    ),
+    S(
+        "UPLOAD_UNUSED_HOURS",
+        int,
+        24,
+        "hours after which an upload that no message uses is deleted: a draft over night",
+    ),
+    S(
+        "IMAGE_PIXELS",
+        int,
+        50_000_000,
+        "pixels of an image, a third for WebP and a twelfth for what moves: the largest of common phones; up to 12 "
+        "bytes each while it is looked at, one large image at a time",
+    ),
+    S(
+        "THUMBNAIL_PIXELS",
+        int,
+        16_000_000,
+        "pixels above which Celery makes the thumbnail, and the server only checks the image, one such at a time",
+    ),
+    # History in Redis.
+    S("HISTORY_HOT_HOURS", int, 24, "hours for which blocks of new entries stay as they are: what most readers open"),
+    S("HISTORY_FREQUENT_DAYS", int, 7, "days until a block of entries is let go; in between it is compressed"),
+    S("HISTORY_FREQUENT_PERCENT", int, 80, "percent of Redis's maxmemory above which compressed blocks are dropped"),
+    S("HISTORY_HOT_PERCENT", int, 90, "percent of Redis's maxmemory above which other blocks are dropped, too"),
+    S(
+        "MEDIA_SECRET",
+        _text,
+        "",
+        "key that signs addresses of media, at least 32 bytes; empty: derived from JWT_SECRET",
+    ),
 )
 
 
@@ -197,3 +276,21 @@ def _check(values: Mapping[str, Any]) -> None:
             )
     if len(values["JWT_SECRET"].encode()) < 32:
         raise ConfigError("JWT_SECRET must be set to a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")
+    if values["MEDIA_SECRET"] and len(values["MEDIA_SECRET"].encode()) < 32:
+        raise ConfigError("MEDIA_SECRET, where it is set, must be a secret of at least 32 bytes.")
+    _check_push(values["PUSH_WEBHOOK_URL"], values["PUSH_WEBHOOK_SECRET"])
+    try:
+        storage_address(values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _check_push(url: str, secret: str) -> None:
+    if not url:
+        return
+    parts = urlsplit(url)
+    here = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not (here or (parts.scheme == "https" and parts.hostname)):
+        raise ConfigError("PUSH_WEBHOOK_URL must be an https address: what people write is sent there.")
+    if len(secret.encode()) < 32:
+        raise ConfigError("PUSH_WEBHOOK_SECRET must be a secret of at least 32 bytes, e.g. `openssl rand -hex 32`.")

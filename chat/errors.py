@@ -6,6 +6,7 @@ else makes up a code. Services raise the first; only session and node use the se
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 __all__ = ["CODES", "ChatError", "CloseReason", "Code"]
@@ -27,6 +28,7 @@ _TABLE = (
     Code("empty_content", 400, "The message has no content."),
     Code("content_too_long", 400, "The message is too long."),
     Code("unknown_verb", 400, "There is no such command."),
+    Code("unknown_media", 400, "There is no such upload, or it is not yours to send."),
     Code("not_authenticated", 401, "Please log in.", retry="with a token"),
     Code("bad_token", 401, "The token is not valid (any more).", retry="with a new token"),
     Code("bad_credentials", 401, "Name or password is wrong."),
@@ -72,6 +74,11 @@ class ChatError(Exception):
         self.details = details
         self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")
+
+    def __reduce__(self) -> Any:
+        """Have it copied as it was made: a task's process hands it to its worker."""
+        more = {"details": self.details, "retry_after": self.retry_after}
+        return partial(ChatError, self.code.name, self.message, **more), ()
 
     def as_data(self) -> dict[str, Any]:
         """Return the one error shape of every door: {code, message, details?, retryAfter?}."""

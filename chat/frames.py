@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-__all__ = ["CONVERSATION", "USER", "WATCHERS", "Caller", "Command", "Event"]
+__all__ = ["CONVERSATION", "FORMAT", "USER", "WATCHERS", "Caller", "Command", "Event"]
 
+# Of `header` and of the batches that hold it. Two versions of the server run side by side in a rolling restart: what
+# one says in another format, the other reads from the database.
+FORMAT = 1
 CONVERSATION = "c"
 USER = "u"
 WATCHERS = "w"
@@ -129,6 +132,7 @@ class Event:
         """Return what another process must know to deliver `raw` without decoding it: one JSON array on one line."""
         return orjson.dumps(
             (
+                FORMAT,
                 self.name,
                 self.scope,
                 self.target,
@@ -146,10 +150,11 @@ class Event:
 
     @classmethod
     def read(cls, header: bytes, raw: bytes) -> "Event":
-        """Make the event that another process described with `header()`."""
-        name, scope, target, change, seq, version, members, added, removed, origin, logged, private = orjson.loads(
-            header
-        )
+        """Make the event that another process described with `header()`. Raises ValueError for another format."""
+        form, *fields = orjson.loads(header)
+        if form != FORMAT:
+            raise ValueError(f"format {form}")
+        name, scope, target, change, seq, version, members, added, removed, origin, logged, private = fields
         return cls(
             name,
             raw,

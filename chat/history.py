@@ -1,4 +1,4 @@
-"""Reading entries: whoever shows messages gets them here, and only here.
+"""Reading entries for lists and `sync`; pages of history are read in pages.py.
 
 Each function owes one query, which proves the membership, respects `visible_from` and reads the entries in one
 snapshot. The entries come out ready encoded.
@@ -10,27 +10,18 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Row
 
-from chat.errors import ChatError
 from chat.ids import conversation_wire_id
 from chat.messages import message_json
 from chat.times import epoch_us
 from chat.transaction import Transaction
 from chat.unread import UNREAD
 
-__all__ = ["ENTRY", "Missed", "Page", "Wanted", "encoded", "missed", "page"]
+__all__ = ["BY_VALUE", "ENTRY", "Missed", "Wanted", "encoded", "missed"]
 
 NEWEST = 50  # entries of a conversation that a sync brings: a screen and a half; the rest is read by scrolling up
 CHANGED = 50  # the same of older entries that changed; the next sync goes on where this one ended
 ROW_BYTES = 300  # of a message besides its content and body
-LAST = 2**63 - 1
 ANSWER_BYTES = 131_072  # of all the entries of an answer, about: half of what may wait for a slow client (OUTBOX_BYTES)
-
-
-class Page(NamedTuple):
-    """Entries in rising order, encoded, and whether there are more in the direction asked for."""
-
-    messages: list[orjson.Fragment]
-    has_more: bool
 
 
 class Wanted(NamedTuple):
@@ -79,41 +70,6 @@ def _json(row: Row[Any]) -> bytes:
     )
 
 
-def page(
-    tx: Transaction, user_id: int, place: tuple[int, int, int], before: int | None, after: int | None, limit: int
-) -> Page:
-    """Return up to `limit` entries of a conversation, `place` as `parse_conversation` gives it; fewer if they are long.
-
-    Without bounds, or with `before` only: the newest (before that seq). With `after`: the oldest after that seq.
-    Raises ChatError not_a_member.
-    """
-    group, low, high = place
-    forward = after is not None
-    values = {
-        "user": user_id, "group": group, "low": low, "high": high, "more": limit + 1,
-        "before": LAST if before is None else before, "after": after or 0,
-    }  # fmt: skip
-    rows = tx.execute(FORWARD if forward else BACKWARD, values).all()
-    if not rows:
-        raise ChatError("not_a_member")
-    found = [row for row in rows if row.seq is not None]
-    entries = _fitting(found[:limit])
-    return Page(entries if forward else entries[::-1], len(entries) < len(found))
-
-
-def _fitting(rows: Sequence[Row[Any]]) -> list[orjson.Fragment]:
-    """Return as many of the entries as ANSWER_BYTES hold, but at least one."""
-    kept: list[orjson.Fragment] = []
-    total = 0
-    for row in rows:
-        raw = _json(row)
-        total += len(raw)
-        if kept and total > ANSWER_BYTES:
-            break
-        kept.append(orjson.Fragment(raw))
-    return kept
-
-
 def missed(tx: Transaction, user_id: int, wanted: Sequence[Wanted]) -> dict[int, Missed]:
     """Return what a client lacks, by place in `wanted`: the newest entries after `seq`, older ones changed since.
 
@@ -153,19 +109,7 @@ c.id = CASE WHEN {group} > 0 THEN {group}
             ELSE (SELECT p.id FROM conversations p WHERE p.low = {low} AND p.high = {high}) END
 AND (c.low IS NULL) = ({group} > 0)
 """
-PAGE = """
-SELECT c.id, c.low, c.high, {entry}
-FROM conversations c
-JOIN memberships m ON m.conversation_id = c.id AND m.user_id = :user AND m.left_seq IS NULL
-LEFT JOIN LATERAL (
-    SELECT * FROM entries i
-    WHERE i.conversation_id = c.id AND i.seq > greatest(m.visible_from, :after) AND i.seq < :before
-    ORDER BY i.seq {order} LIMIT :more) e ON true
-WHERE {named} ORDER BY e.seq {order}
-"""
 BY_VALUE = NAMED.format(group="CAST(:group AS bigint)", low="CAST(:low AS bigint)", high="CAST(:high AS bigint)")
-FORWARD = PAGE.format(entry=ENTRY, named=BY_VALUE, order="ASC")
-BACKWARD = PAGE.format(entry=ENTRY, named=BY_VALUE, order="DESC")
 MISSED = f"""
 WITH place AS MATERIALIZED (
     SELECT w.place, w.seq AS held_seq, w.change AS held_change, c.id, c.low, c.high, h.last_seq, h.change,
@@ -184,7 +128,7 @@ WITH place AS MATERIALIZED (
     SELECT p.place, true, row_number() OVER (PARTITION BY p.place ORDER BY e.change), e.*
     FROM place p CROSS JOIN LATERAL (
         SELECT * FROM entries i WHERE i.conversation_id = p.id AND i.change > p.held_change
-           AND (i.edited_at IS NOT NULL OR i.recalled_at IS NOT NULL) AND i.seq <= p.held_seq AND i.seq > p.visible_from
+           AND i.changed_at IS NOT NULL AND i.seq <= p.held_seq AND i.seq > p.visible_from
         ORDER BY i.change LIMIT :changed) e
 ), weighed AS (
     SELECT f.*, count(*) OVER (PARTITION BY place, is_changed) AS found,

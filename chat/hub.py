@@ -17,7 +17,7 @@ from chat.watchers import SESSION, Watchers
 __all__ = ["Hub"]
 
 BREATH = 500  # sockets written between two looks at everybody else: 4 ms
-KEPT_WHILE_OPENING = 2_000  # events of conversations unknown here; beyond, the tail brings them
+KEPT_WHILE_OPENING = 2_000  # events of conversations unknown here; beyond, how far they reach
 
 
 class Hub:
@@ -35,16 +35,17 @@ class Hub:
         self.backlog = 0  # bytes in all outboxes
         self.slow: set[Any] = set()  # carriers with something in their outbox
         self._kept: list[Event] = []
+        self._not_kept: dict[int, int] = {}  # beyond that: conversations, and up to which change
         self._begun: dict[int, set[int]] = {}  # whom conversations let in while sessions opened
         self._fill = fill
         self._members = members
 
-    def enter(self, session: Session) -> LocalUser:
-        """Register a session under its user, so that nothing told from now on passes it by."""
+    def enter(self, session: Session, change: int = 0) -> LocalUser:
+        """Register a session, so that nothing told from now on passes it by; `change`: the user's own, as was read."""
         caller = session.caller
         user = self.users.get(caller.user_id)
         if user is None:
-            user = self.users[caller.user_id] = LocalUser(caller.user_id, caller.public_id)
+            user = self.users[caller.user_id] = LocalUser(caller.user_id, caller.public_id, change)
         user.sessions.append(session)
         self.sessions[session.id] = session
         return user
@@ -71,7 +72,9 @@ class Hub:
         """Offer again what came while sessions opened: for conversations unknown until now, or letting somebody in."""
         if self.opening:
             return
-        kept, self._kept, self._begun = self._kept, [], {}
+        kept, beyond, self._kept, self._not_kept, self._begun = self._kept, self._not_kept, [], {}, {}
+        for conversation_id, change in beyond.items():
+            self.expect(conversation_id, change)
         for event in kept:
             audience = self.audiences.get(event.target)
             if audience is None or not event.change or event.change > audience.gate.last:
@@ -179,8 +182,8 @@ class Hub:
 
     def _offer_to_conversation(self, event: Event) -> None:
         audience = self.audiences.get(event.target) or self._arrival(event)
-        if self.opening and (audience is None or event.added) and len(self._kept) < KEPT_WHILE_OPENING:
-            self._kept.append(event)
+        if self.opening and (audience is None or event.added):
+            self._keep(event)
         if event.added:
             self._let_in(event.target, event.added)
         if audience is None:
@@ -194,6 +197,12 @@ class Hub:
             self._deliver(audience, ready)
         if audience.gate.early:
             self._ask_fill(audience)
+
+    def _keep(self, event: Event) -> None:
+        if len(self._kept) < KEPT_WHILE_OPENING:
+            self._kept.append(event)
+        else:
+            self._not_kept[event.target] = max(event.change, self._not_kept.get(event.target, 0))
 
     def _take_in_late(self, audience: Audience, event: Event) -> None:
         """Take in whom an event lets in that comes only now: a room made by one user's opening knows only that one."""

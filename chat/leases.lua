@@ -33,9 +33,11 @@ local TOLD = prefix .. 'presence:told'            -- their state as handed out, 
 local SEEN = prefix .. 'presence:seen'            -- when they were last seen, where they went meanwhile (microseconds)
 local NUMBER = prefix .. 'presence:number'        -- of the last turn
 local BOOT = prefix .. 'presence:boot'            -- run id of this Redis, since when it is known, when it was last called
+local RECENT = prefix .. 'presence:recent'        -- the last turns handed out, by number: last seen, ':', user
 local ASKED = prefix .. 'presence:asked'          -- users asked for while not all was known: they are told after all
 local TOLD_WITHIN = 3000000   -- microseconds for a turn to be told; then it is given to somebody else
 local MERGED = 1000000        -- microseconds in which a user's further turns are merged
+local REMEMBERED = 10000       -- turns, for those who could not hear: a minute in which everybody of a large site comes
 local KEPT = 604800           -- seconds after which Redis forgets all this when nobody calls any more
 
 local time = call('TIME')
@@ -72,6 +74,7 @@ local function hand_out(user, online, seen, asked)
     number = math.max(now_us, number + 1)
     call('HSET', TOLD, user, string.format('%d:%.0f', online, number))
     call('ZADD', TURNS, now_us + TOLD_WITHIN, user)
+    call('ZADD', RECENT, number, string.format('%.0f:%s', seen, user))
     turns[#turns + 1] = {user, online, number, seen, asked}
 end
 
@@ -101,9 +104,17 @@ local function beat(user, session, age)
     call('SET', prefix .. 'user:heartbeat:' .. session, user, 'PX', math.max(1, lease - age))
 end
 
+-- Have a user count until then of whom it is not known any more which sessions count.
+local function stand_in(user, score)
+    call('ZADD', sessions_of(user), score, '')
+    call('PEXPIRE', sessions_of(user), 2 * (lease + grace))
+    call('ZADD', REVIEW, score, user)
+end
+
 -- Have a session count until then. Returns 1 if that brings its user online.
 local function count_until(user, session, score)
     local key = sessions_of(user)
+    call('ZREM', key, '')
     call('ZADD', key, score, session)
     local comes = call('SADD', ONLINE, user)
     if comes == 1 then
@@ -175,14 +186,14 @@ end
 
 function act.c(user, session)
     forget(session)
-    call('ZREM', sessions_of(user), session)
+    local known = call('ZREM', sessions_of(user), session)
     local last = last_of(user)
     if last > now then
         call('ZADD', REVIEW, 'XX', last, user)
-    elseif settled then
+    elseif not settled then
+        stand_in(user, now + grace)
+    elseif known == 1 then
         go(user, now_us)
-    else
-        call('ZADD', REVIEW, since + process_lease, user)
     end
 end
 
@@ -195,7 +206,12 @@ function act.t(user, told)
 end
 
 function act.s(user)
-    hand_out(user, call('SISMEMBER', ONLINE, user), now_us, 1)
+    local online = call('SISMEMBER', ONLINE, user)
+    if settled or online == 1 then
+        return hand_out(user, online, now_us, 1)
+    end
+    call('HDEL', TOLD, user) -- the sweep finds somebody of whom nothing was told
+    call('ZADD', TURNS, (since + process_lease) * 1000, user)
 end
 
 function act.x()
@@ -233,12 +249,14 @@ local function sweep_users()
     local due = call('ZRANGEBYSCORE', REVIEW, '-inf', now, 'LIMIT', 0, most)
     for _, user in ipairs(due) do
         local last = last_of(user)
-        if last > now then
+        if last == 0 then -- evicted; which of the user's sessions are still there is said within a lease
+            stand_in(user, now + lease + grace)
+        elseif last > now then
             call('ZADD', REVIEW, last, user)
             call('ZREMRANGEBYSCORE', sessions_of(user), '-inf', now)
             call('PEXPIRE', sessions_of(user), 2 * (lease + grace))
         else
-            go(user, last > 0 and (last - grace) * 1000 or now_us)
+            go(user, (last - grace) * 1000)
         end
     end
     return #due
@@ -266,7 +284,10 @@ if settled and most > 0 then
     end
 end
 
-for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, BOOT}) do
+if #turns > 0 then
+    call('ZREMRANGEBYRANK', RECENT, 0, -REMEMBERED - 1)
+end
+for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, RECENT, BOOT}) do
     call('EXPIRE', key, KEPT)
 end
 if number > stored then

@@ -45,7 +45,7 @@ class Leases:
     ):
         self._step_script = redis.register_script((HERE / "leases.lua").read_text())
         self._states_script = redis.register_script((HERE / "leases_states.lua").read_text())
-        self._prefix, self._process_id = prefix, process_id
+        self._redis, self._prefix, self._process_id = redis, prefix, process_id
         self._turned, self._lengths, self._clock = turned, lengths, clock
         self._held: dict[str, Lease] = {}
         self._users: dict[str, int] = {}  # sessions held here, by user
@@ -100,6 +100,17 @@ class Leases:
         """Have a user's state told anew, because it may be shown now, or no more. Never waits."""
         self._again[user] = None  # one per user who is here: no more of them than users
         self._wake.set()
+
+    def recent(self, seconds: float) -> dict[str, int]:
+        """Return who turned, on any process, within so many seconds, and when they were last seen (microseconds).
+
+        The last 10,000 turns at most. Raises RedisError.
+        """
+        now, fraction = self._redis.time()
+        since = now * 1_000_000 + fraction - int(seconds * 1_000_000)
+        turns: list[bytes] = self._redis.zrangebyscore(f"{self._prefix}presence:recent", since, "+inf")  # type: ignore[assignment]
+        found = (turn.decode().split(":", 1) for turn in turns)
+        return {user: int(seen) for seen, user in found}
 
     def states(self, users: list[str]) -> dict[str, State]:
         """Return who of these is online. While Redis is away only this process's own users are, without a number."""

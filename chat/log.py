@@ -6,19 +6,19 @@ and the tail carries them. `epoch` names one life of Redis's data; None means do
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gevent
 from gevent.event import Event as Signal
 from redis import Redis, RedisError
-from redis.exceptions import NoScriptError
 
 from chat.frames import CONVERSATION, Event
+from chat.publishing import Publishing, log_name
 from chat.redis_line import RedisLine
 
-__all__ = ["Log", "LogRead", "log_name"]
+__all__ = ["Log", "LogRead"]
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -36,21 +36,16 @@ class LogRead(NamedTuple):
     unsure: list[str]
 
 
-def log_name(scope: str, target: int) -> str:
-    """Return the name of a conversation's or a user's log."""
-    return f"log:{scope}:{target}"
-
-
 class Log:
     """Publishes this process's events and reads logs."""
 
     def __init__(self, redis: Redis, config: Mapping[str, Any], process_id: str):
         self._redis = redis
-        self._line = RedisLine(redis, ANSWER_SECONDS)
         self._prefix = config["REDIS_PREFIX"]
-        self._bounds = (config["LOG_ENTRIES"], config["LOG_BYTES"], config["LOG_SECONDS"])
-        self._process_id = process_id
-        self._publish = redis.register_script((HERE / "log_publish.lua").read_text())
+        self._line = RedisLine(redis, ANSWER_SECONDS)
+        self._stale = False  # the line may lead to a Redis that is no more
+        self._publishing = Publishing(redis, self._line.ask, config, process_id)
+        self.unsaid: Callable[[list[Event]], None] = lambda _: None  # given what no log keeps and nobody was told
         self._read = redis.register_script((HERE / "log_read.lua").read_text())
         self._queue: list[Event] = []
         self._wake = Signal()
@@ -87,7 +82,7 @@ class Log:
         self._redis.set(self._prefix + "event:epoch", secrets.token_hex(4), nx=not self._lost)
         mark, n = self._kept("event:epoch", "event:n")
         run_id = self._redis.info("server")["run_id"]
-        self._lost = False
+        self._lost, self._stale = False, True
         self.epoch = f"{(mark or b'').decode()}-{run_id[:8]}"
         return int(n or 0)
 
@@ -103,6 +98,7 @@ class Log:
 
     def _lose(self, events: list[Event]) -> None:
         self._lost = self._lost or any(event.logged for event in events)
+        self.unsaid([event for event in events if not event.logged])
 
     def read(self, names: Mapping[str, int], after: int, most: int) -> LogRead:
         """Read logs after number `after`, at most `most` events (one more means: too many).
@@ -117,10 +113,12 @@ class Log:
             if not found or int(found[0]) > after or int(found[1]) < change:
                 unsure.append(name)
                 continue
-            for entry_id, fields in found[2]:
-                event = Event.read(fields[3], fields[5])
-                event.n = int(entry_id.split(b"-")[0])
-                events.append(event)
+            try:
+                said = [_entry(entry) for entry in found[2]]
+            except ValueError:  # by another version of the server
+                unsure.append(name)
+            else:
+                events += said
         events.sort(key=lambda event: event.n)
         return LogRead(f"{epoch.decode()}-{(self.epoch or '-').split('-')[1]}", n, events, unsure)
 
@@ -147,18 +145,13 @@ class Log:
                 self._send(events)
 
     def _send(self, events: list[Event]) -> None:
+        if self._stale:
+            self._stale = False
+            self._line.close()
         self._batch += 1
         self.awaited[self._batch] = events
-        arguments: list[Any] = [self._prefix, self._process_id, self._batch, *self._bounds]
-        for event in events:
-            arguments += (
-                log_name(event.scope, event.target) if event.logged else "",
-                event.change,
-                event.header(),
-                event.raw,
-            )
         try:
-            _, epoch = self._told_to_redis(arguments)
+            epoch = self._publishing.publish(self._batch, events)
         except RedisError as error:
             logger.warning("Redis did not take %d events: %s", len(events), error)
             self.doubt()
@@ -166,12 +159,14 @@ class Log:
             return
         if not epoch or self.epoch is None:
             self.doubt()
-        elif not self.epoch.startswith(epoch.decode()):
+        elif not self.epoch.startswith(epoch):
             # Another process began it, and these events are in it.
-            self.epoch = f"{epoch.decode()}-{self.epoch.split('-')[1]}"
+            self.epoch = f"{epoch}-{self.epoch.split('-')[1]}"
 
-    def _told_to_redis(self, arguments: list[Any]) -> Any:
-        try:
-            return self._line.ask("EVALSHA", self._publish.sha, 0, *arguments)
-        except NoScriptError:  # a Redis that was started anew does not know it
-            return self._line.ask("EVAL", self._publish.script, 0, *arguments)
+
+def _entry(entry: tuple[bytes, list[bytes]]) -> Event:
+    """Return the event of a log's entry. Raises ValueError for another format."""
+    number, fields = entry
+    event = Event.read(fields[3], fields[5])
+    event.n = int(number.split(b"-")[0])
+    return event

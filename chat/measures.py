@@ -7,6 +7,7 @@ from typing import Any
 
 from chat.metrics import Histogram
 from chat.outgoing import Outgoing
+from chat.surroundings import Surroundings
 
 __all__ = ["measure"]
 
@@ -34,9 +35,19 @@ def measure(node: Any) -> None:
         lambda: time.time() - node.tail.looked_us / 1e6,
     )
     gauge("database_pool_used", "Connections of the pool in use.", node.engine.pool.checkedout)
+    gauge(
+        "history_blocks", "Blocks of history looked for, by the tier that had them.", lambda: node.pages.found, "tier"
+    )
+    storage_is_there = partial(_storage_is_there, node)
+    node.metrics.collectors.append(Surroundings(node.engine, node.redis, node.config, storage_is_there))
     node.writer.answered = partial(_observe, node.metrics.send_to_ack)
     node.writer.delivered = partial(_observe, node.metrics.send_to_delivery)
     node.dispatch.refusals = node.metrics.errors
+
+
+def _storage_is_there(node: Any) -> bool:
+    there: bool = node.storage_is_there()  # asked for only now: the upload service comes after the node
+    return there
 
 
 def _by_carrier(node: Any) -> dict[str, int]:

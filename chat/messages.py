@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from chat.ids import message_wire_id
+from chat.media_address import MEDIA, signed_body
 from chat.times import wire_time_us
 
 __all__ = ["Sent", "message_json"]
@@ -38,8 +39,8 @@ def message_json(
     """Return an entry as encoded JSON, its fields in fixed order.
 
     `sender_public_id` is None for notices. `body_text` is the encoded JSON object of the optional fields (media,
-    location, replyTo, mentions, metadata, in this order) and goes out as it was stored. Times are microseconds since
-    the epoch.
+    location, replyTo, mentions, metadata, in this order) and goes out as it was stored, but that the addresses of media
+    are signed anew. Times are microseconds since the epoch.
     """
     head: dict[str, Any] = {
         "id": message_wire_id(conversation_id, seq),
@@ -59,4 +60,6 @@ def message_json(
     if body_text is None or body_text == "{}":
         head.update(times)
         return orjson.dumps(head)
+    if body_text.startswith(MEDIA):
+        body_text = signed_body(body_text)
     return b"%b,%b,%b" % (orjson.dumps(head)[:-1], body_text.encode()[1:-1], orjson.dumps(times)[1:])

@@ -79,6 +79,7 @@ class Metrics:
         self.send_to_delivery = Histogram()
         self.errors: Counter[str] = Counter()
         self.gauges: dict[str, Gauge] = {}
+        self.collectors: list[Collector] = []  # of numbers that are not this process's own
         self._folder = Path(data_dir, "metrics") if data_dir else None
         self.loops: dict[str, Callable[[], None]] = {"metrics": self._run} if self._folder else {}
 
@@ -90,6 +91,8 @@ class Metrics:
         """Return the numbers of all workers in Prometheus's text format."""
         registry = CollectorRegistry()
         registry.register(_Told(self.gauges, {str(os.getpid()): self.numbers(), **self._others()}))
+        for collector in self.collectors:
+            registry.register(collector)
         return generate_latest(registry)
 
     def numbers(self) -> Numbers:

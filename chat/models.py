@@ -33,6 +33,8 @@ __all__ = [
     "Entry",
     "IdempotentAnswer",
     "Login",
+    "Media",
+    "MediaUse",
     "Membership",
     "Ticket",
     "User",
@@ -183,7 +185,10 @@ class Membership(Base):
 
 
 class Entry(Base):
-    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON."""
+    """A numbered row: a message, or a notice (`type` system). `body`: its other fields as encoded JSON.
+
+    `changed_at`: when it last changed after it was written, in whatever way (edited, recalled, a late thumbnail).
+    """
 
     __tablename__ = "entries"
     conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -199,6 +204,7 @@ class Entry(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     edited_at: Mapped[datetime | None] = mapped_column(Moment)
     recalled_at: Mapped[datetime | None] = mapped_column(Moment)
+    changed_at: Mapped[datetime | None] = mapped_column(Moment)
     __table_args__ = (
         # Without notices, which nobody sends twice: whoever looks for the next localId would go through all of them.
         Index(
@@ -214,7 +220,7 @@ class Entry(Base):
             "entries_changed",
             "conversation_id",
             "change",
-            postgresql_where=text("edited_at IS NOT NULL OR recalled_at IS NOT NULL"),
+            postgresql_where=text("changed_at IS NOT NULL"),
         ),
         # With the sender: counting need not look at the rows, which also keeps the planner from taking the other one.
         Index(
@@ -236,3 +242,45 @@ class IdempotentAnswer(Base):
     digest: Mapped[int] = mapped_column(BigInteger)
     answer: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now(), index=True)
+
+
+class Media(Base):
+    """An upload. `name`: its id on the wire and the name of its files, not to be guessed; `extension` with its dot.
+
+    `data` is the encoded JSON of a message's `media`, its addresses unsigned. `thumbnail`: none, pending, ready.
+    `look_at`: when a duty has to look whether its thumbnail, or the telling of it, is still owed; null: nothing is.
+    `used`: some entry uses it, noted after a while; what stays unused is deleted. `file_name` is the user's own, for
+    show and download only.
+    """
+
+    __tablename__ = "media"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32, collation="C"), unique=True)
+    owner_id: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(String(8))
+    mime_type: Mapped[str] = mapped_column(String(100))
+    extension: Mapped[str] = mapped_column(String(8))
+    size: Mapped[int] = mapped_column(BigInteger)
+    file_name: Mapped[str] = mapped_column(String(255))
+    thumbnail: Mapped[str] = mapped_column(String(8), server_default=text("'none'"))
+    used: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    data: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    ready_at: Mapped[datetime | None] = mapped_column(Moment)
+    look_at: Mapped[datetime | None] = mapped_column(Moment)
+    __table_args__ = (
+        # Few rows are ever in these: what may have to be deleted, and what a duty still owes.
+        Index("media_unused", "owner_id", "created_at", postgresql_where=text("NOT used")),
+        Index("media_unused_by_age", "created_at", postgresql_where=text("NOT used")),
+        Index("media_owing", "look_at", postgresql_where=text("look_at IS NOT NULL")),
+    )
+
+
+class MediaUse(Base):
+    """An entry that uses an upload: what permission and the sweep of unused uploads look at."""
+
+    __tablename__ = "media_uses"
+    media_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    conversation_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    __table_args__ = (Index("media_uses_entry", "conversation_id", "seq"),)

@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from chat import media
 from chat.auth import Auth
 from chat.bus import LOGIN_ENDED, Bus
 from chat.catchup import CatchUp
@@ -32,11 +33,14 @@ from chat.idempotency import once
 from chat.limits import Buckets, TokenBucket
 from chat.log import Log
 from chat.measures import measure
+from chat.media_address import sign_with
 from chat.messages import Sent
 from chat.metrics import Metrics
 from chat.models import Deployment
 from chat.opening import Opening
+from chat.pages import Pages
 from chat.positions import Positions
+from chat.postgres import Lost
 from chat.presence import Presence
 from chat.pulse import Pulse
 from chat.schemas import refusal
@@ -45,6 +49,7 @@ from chat.session import State
 from chat.sessions import Sessions
 from chat.stores import database_pool, redis_pool
 from chat.tail import Tail
+from chat.tallies import Tallies
 from chat.times import wire_time_us
 from chat.transaction import Transaction, run_in_transaction
 from chat.watchers import watch_event
@@ -56,12 +61,6 @@ logger = logging.getLogger(__name__)
 KEY_CHARACTERS = 64  # of an Idempotency-Key or localId
 HEARD_SECONDS = 1.0  # an event may take to every process; longer, and Redis is as good as away
 SEND_SECONDS = 15.0  # a request waits for the writer, which gives up after 10
-TOLD_LIMITS = {
-    "contentCharacters": "CONTENT_CHARACTERS",
-    "metadataBytes": "METADATA_BYTES",
-    "frameBytes": "FRAME_BYTES",
-    "uploadBytes": "UPLOAD_BYTES",
-}
 
 
 class Node:
@@ -70,14 +69,14 @@ class Node:
     def __init__(self, config: Mapping[str, Any]):
         self.config = config
         self.process_id = secrets.token_hex(6)
-        self.limits_told = {name: config[setting] for name, setting in TOLD_LIMITS.items()}
         self.engine = database_pool(config)
         self.redis = redis_pool(config)
         self.auth = Auth(self)
         self.directory = Directory(self.engine)
         self.departures = Departures(self.engine)
         self.writer = Writer(config["DATABASE_URL"], config, self.tell)
-        self.sending = Sending(self.directory, config)
+        sign_with(config)
+        self.sending = Sending(self.directory, config, self._uploaded)
         self.log = Log(self.redis, config, self.process_id)
         self.tail = Tail(config["DATABASE_URL"], lambda: self.hub, self.log, self._logins_ended, self._user_behind)
         self.hub = Hub(self.tail.fill, self.tail.read_members)
@@ -87,30 +86,24 @@ class Node:
         self.opening = Opening(config["DATABASE_URL"], self.hub, self.sessions.opened, self.sessions.refused)
         self.positions = Positions(config["DATABASE_URL"], self.tell)
         self.writer.passed = self.positions.passed
+        self.tallies = Tallies(config["DATABASE_URL"], self.redis, config, lambda: self.log.epoch is not None)
+        self.pages = Pages.over(config, self.redis, lambda: self.log.epoch is not None, lambda: self.generation)
         self.presence = Presence(self.redis, config, self.process_id, self.tell, self.directory, self.engine)
         verbs()  # found now, and not while the first client waits
         self._floods = Buckets(config["MESSAGE_RATE"], config["MESSAGE_BURST"])
-        self.dispatch = Dispatch(
-            self.hub,
-            self.writer,
-            self.sending,
-            self.run,
-            self._flood,
-            partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"]),
-            self.sessions.end,
-        )
-        self.pulse = Pulse(
-            self.hub,
-            config["PING_SECONDS"],
-            config["IDLE_HOURS"],
-            self.sessions.end,
-            self.presence.alive,
-            self.cursor_event,
-        )
-        self.bus = Bus(self.redis, config, self.process_id, self.log, self.hub, self.tail, self._logins_ended)
+        bucket = partial(TokenBucket, config["COMMAND_RATE"], config["COMMAND_BURST"])
+        self.dispatch = Dispatch(self.hub, self.writer, self.sending, self.run, self._flood, bucket, self.sessions.end)
+        pings, idle = config["PING_SECONDS"], config["IDLE_HOURS"]
+        self.pulse = Pulse(self.hub, pings, idle, self.sessions.end, self.presence.alive, self.cursor_event)
+        self.bus = Bus(
+            self.redis, config, self.process_id, self.log, self.hub, self.tail,
+            self._logins_ended, self.sessions.posted, self.presence.heard_again,
+        )  # fmt: skip
+        self.log.unsaid, self.presence.deliver = self.presence.unsaid, self.bus.deliver
         self.metrics = Metrics(config["DATA_DIR"])
         measure(self)
         self.sessions_opened = 0
+        self.storage_is_there: Callable[[], bool] = lambda: True  # the upload service knows more
         self.generation = ""
         self._greenlets: dict[str, Any] = {}
         self.session_id, self.admit, self.open = self.sessions.session_id, self.sessions.admit, self.sessions.open
@@ -123,8 +116,8 @@ class Node:
         if self._greenlets:
             return
         parts = (
-            self.writer, self.log, self.tail, self.opening, self.positions, self.presence, self.dispatch, self.pulse,
-            self.bus, self.departures, self.sessions, self.metrics,
+            self.writer, self.log, self.tail, self.opening, self.positions, self.tallies, self.pages, self.presence,
+            self.dispatch, self.pulse, self.bus, self.departures, self.sessions, self.metrics,
         )  # fmt: skip
         loops = {"generation": self._learn_generation}
         for part in parts:
@@ -225,6 +218,9 @@ class Node:
             return None
         return audience.seq or None
 
+    def _uploaded(self, user_id: int, name: str) -> media.Attachment | None:
+        return run_in_transaction(self.engine, self, lambda tx: media.attachment(tx, user_id, name))
+
     def watch(self, caller: Caller, watched: Iterable[int]) -> None:
         """Make the caller's session a watcher of these users, wherever it is. It hears all that is told from now on.
 
@@ -286,12 +282,12 @@ class Node:
         self.hub.flush()
 
     def _user_behind(self, user_id: int, _change: int) -> None:
-        """What concerns only this user did not come through Redis: tell it from the database."""
+        """What concerns only this user did not come through Redis: tell it from the database. Raises Lost."""
         since = Cursor(self.generation, "", 0, self.tail.looked_us)
         try:
             missed = self.catchup.positions(user_id, since)
-        except ChatError:
-            return
+        except ChatError as error:
+            raise Lost(str(error)) from error
         for event in missed:
             self.hub.offer(event)
 

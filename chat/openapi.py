@@ -94,7 +94,8 @@ def _operation(book: SchemaBook, rule: Rule, operation: Operation, method: str) 
     if method in BODYLESS:
         document["parameters"] += _in_query(schema, written)
     elif written["properties"]:
-        document["requestBody"] = {"content": {JSON: {"schema": written}}, "required": bool(written.get("required"))}
+        carried = getattr(schema, "content_type", JSON)
+        document["requestBody"] = {"content": {carried: {"schema": written}}, "required": bool(written.get("required"))}
     if operation.verb:
         document["description"] = f"The command `{operation.verb}` over REST."
     return document

@@ -20,7 +20,7 @@ from chat.session import Session, State
 
 __all__ = ["Opened", "Opening"]
 
-SQL = "SELECT chat_open_1($1::json)"
+SQL = "SELECT chat_open_2($1::json)"
 AT_ONCE = 100  # sessions of one query: some ms of the database, some 100 kB of answer
 GIVE_UP = 10.0  # seconds a session waits for a database that is away
 
@@ -114,7 +114,7 @@ class Opening:
             return None
 
     def _take(self, one: _Asked, row: list[Any]) -> None:
-        _, login_id, user_id, gone_us, user_touched, heads = row
+        _, login_id, user_id, gone_us, (user_touched, user_change), heads = row
         session = one.session
         if session.state is not State.OPENING:
             return
@@ -125,7 +125,7 @@ class Opening:
             self._queue.append(one)  # what was said there is in nothing that was read: read again
             return
         session.caller = Caller(user_id, one.named.public_id, login_id, session.id)
-        user = self._hub.enter(session)
+        user = self._hub.enter(session, user_change)
         self._join(user, session, heads)
         self._opened(session, Opened(gone_us, user_touched, [self._place(head) for head in heads]))
 

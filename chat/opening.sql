@@ -1,17 +1,17 @@
 -- What sessions need of the database when they open, for many at once.
 --
 -- asked: [{"o": place, "p": user's wire id, "g": login, "k": a host application's key of the login, or null}]. Answers
--- [[o, login if it may come in, else 0, user or null, gone_at in microseconds or null, the user's `touched`,
+-- [[o, login if it may come in, else 0, user or null, gone_at in microseconds or null, [the user's own `touched`, change],
 -- [[conversation, low, high, change, members_version, touched, behind, visible_from], ...]], ...]; who is away
 -- hears nothing. behind: entries there that no device of the user has taken.
-CREATE OR REPLACE FUNCTION chat_open_1(asked json) RETURNS text
+CREATE OR REPLACE FUNCTION chat_open_2(asked json) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(json_agg(json_build_array(
         a.o,
         CASE WHEN l.ended_at IS NULL AND l.expires_at > now() THEN coalesce(l.id, 0) ELSE 0 END,
         u.id,
         (extract(epoch FROM l.gone_at) * 1000000)::bigint,
-        coalesce((SELECT touched FROM user_heads WHERE user_id = u.id), 0),
+        coalesce((SELECT json_build_array(touched, change) FROM user_heads WHERE user_id = u.id), '[0, 0]'),
         (SELECT coalesce(json_agg(json_build_array(h.conversation_id, c.low, c.high, h.change, h.members_version, h.touched,
             m.delivered_seq < h.last_seq, m.visible_from)), '[]')
          FROM memberships m

@@ -16,7 +16,7 @@ class Outgoing:
 
     `group` is the conversation's number, or 0 for the private conversation of `low` and `high`. `ask_only`: a flooder's
     message is not written, but a resend of an old one gets its answer. `key` names the conversation; `identity` tells a
-    message from others, however often it is sent.
+    message from others, however often it is sent. `media` is the number of the upload that it uses, None without.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Outgoing:
         "key",
         "local_id",
         "low",
+        "media",
         "origin",
         "read_seq",
         "refusal",
@@ -68,15 +69,31 @@ class Outgoing:
         self.accepted = time.monotonic()
         self.busy = 0
         self.copies: list[Outgoing] | None = None
+        self.media: int | None = None
         self.ask_only = False
         self.refusal: ChatError | None = None
+
+    def attach(self, number: int, data: str, content: str) -> None:
+        """Let the message use an upload: `data` is the encoded JSON of its `media`; `content` stands where none is."""
+        self.media = number
+        self.content = self.content or content
+        self.body = f'{{"media":{data}{"," if self.body else "}"}{(self.body or "")[1:]}'
+        self.size += len(data) + len(content)
 
     @property
     def wire_id(self) -> str:
         """The conversation's id on the wire."""
         return conversation_wire_id(self.group, self.low or None, self.high or None)
 
-    def json(self, conversation: int, seq: int, change: int, created_us: int) -> bytes:
+    def json(
+        self,
+        conversation: int,
+        seq: int,
+        change: int,
+        created_us: int,
+        edited_us: int | None = None,
+        recalled_us: int | None = None,
+    ) -> bytes:
         """Return the message as it stands on the wire once the database has numbered it."""
         return message_json(
             self.wire_id,
@@ -89,6 +106,8 @@ class Outgoing:
             self.content,
             self.body,
             created_us,
+            edited_us,
+            recalled_us,
         )
 
     def event(self, conversation: int, seq: int, change: int, created_us: int, version: int) -> Event:

@@ -11,14 +11,13 @@ from psycopg import pq
 from sqlalchemy.engine import make_url
 
 from chat.durability import ENSURE
+from chat.stores import CUT_OFF, SETTINGS
 
-__all__ = ["SETTINGS", "Lost", "Refused", "Statement", "Unreachable"]
+__all__ = ["Lost", "Refused", "Statement", "Unreachable"]
 
 CONNECT_SECONDS = 5
 # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed.
 ENDING = {"08", "57"}
-TIMEOUTS = "-c lock_timeout=1000 -c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000"  # milliseconds
-SETTINGS = f"{TIMEOUTS} -c TimeZone=UTC"
 # The statements here look single rows up by index, whatever a planner thinks of empty tables and unknown array lengths.
 UNWANTED = ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_hashagg")
 PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off" for name in UNWANTED)])
@@ -52,6 +51,7 @@ def conninfo(database_url: str, application: str) -> str:
         **url.query,
     }
     fields |= {"application_name": application, "connect_timeout": CONNECT_SECONDS, "options": f"{SETTINGS} {PLANNING}"}
+    fields |= CUT_OFF
     return " ".join(f"{name}='{_escaped(str(value))}'" for name, value in fields.items() if value is not None)
 
 

@@ -5,21 +5,21 @@ one process, after a look at the database: the user may not want to be seen. Who
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event as Signal
 from redis import Redis
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from chat.directory import Directory
-from chat.frames import WATCHERS, Event
+from chat.frames import Event
 from chat.lease_notes import Lengths, State, Turn, oldest
 from chat.leases import Leases
-from chat.times import wire_time_us
+from chat.turns import events_of, note_seen, who
 
 __all__ = ["Presence"]
 
@@ -46,16 +46,21 @@ class Presence:
         lengths: Lengths | None = None,
     ):
         self._tell, self._directory, self._engine = tell, directory, engine
+        self.deliver = tell  # to the sessions of this process; the node says how
         lengths = lengths or Lengths(grace=config["PRESENCE_GRACE"])
         self._leases = Leases(redis, config["REDIS_PREFIX"], process_id, self._turned, lengths)
         self._turns: dict[str, Turn] = {}  # to be told; by user, so no more of them than users
         self._turns_wake = Signal()
+        self._unsaid: dict[str, None] = {}  # whose turns did not reach the others; by user
+        self._missed: dict[str, int] = {}  # who turned while nothing was heard here, and when they were seen
+        self._missed_wake = Signal()
         self._seen: dict[int, int] = {}  # when those were seen who went and are not noted yet (microseconds)
         self._seen_wake = Signal()
         self._stopping = False
         self.loops: dict[str, Callable[[], None]] = {
             **self._leases.loops,
             "presence": partial(self._loop, self._turns_wake, self._turns, self._tell_oldest),
+            "missed presence": partial(self._loop, self._missed_wake, self._missed, self._tell_missed),
             "last seen": partial(self._loop, self._seen_wake, self._seen, self._note_oldest),
         }
 
@@ -75,6 +80,21 @@ class Presence:
         """Tell a user's watchers their state anew: they wish to be seen from now on, or no more."""
         self._leases.say_again(self._directory.public_ids((user_id,))[user_id])
 
+    def unsaid(self, events: list[Event]) -> None:
+        """Note events that did not reach the other processes. Never waits."""
+        self._unsaid.update((event.data["userId"], None) for event in events if event.name == "presence")
+
+    def heard_again(self, deaf: float) -> None:
+        """Say once more what the other processes did not hear, and find out what was not heard here for `deaf` seconds.
+
+        Raises RedisError.
+        """
+        for user in oldest(self._unsaid, len(self._unsaid)):
+            self._leases.say_again(user)
+        if deaf:
+            self._missed.update(self._leases.recent(deaf))
+            self._missed_wake.set()
+
     def states(self, user_ids: Iterable[int]) -> dict[int, State]:
         """Return (online, number) of each of these users; who does not exist is left out.
 
@@ -90,6 +110,7 @@ class Presence:
         self._leases.stop()
         self._stopping = True
         self._turns_wake.set()
+        self._missed_wake.set()
         self._seen_wake.set()
 
     def _turned(self, turns: list[Turn]) -> None:
@@ -113,43 +134,41 @@ class Presence:
     def _tell_oldest(self) -> None:
         turns = oldest(self._turns, AT_ONCE)
         try:
-            rows = self._execute(WHO, names=list(turns))
+            with self._engine.begin() as connection:
+                rows = who(connection, turns)
         except SQLAlchemyError:
             for user, turn in turns.items():
                 self._turns.setdefault(user, turn)
             raise
-        self._tell([event for row in rows for event in _events(row, turns[row.public_id])])
+        self._tell(events_of(rows, turns))
         self._leases.told(turns.values())
         self._seen.update((row.id, turns[row.public_id].seen_us) for row in rows if not turns[row.public_id].online)
         if self._seen:
             self._seen_wake.set()
 
+    def _tell_missed(self) -> None:
+        """Tell the sessions here how those stand who turned: the last word of each is enough."""
+        missed = oldest(self._missed, AT_ONCE)
+        states = self._leases.states(list(missed))
+        # A word without a number is worth nothing: Redis is away, or not all have said yet whom they hold.
+        turns = {
+            user: Turn(user, *states[user], seen, again=False) for user, seen in missed.items() if states[user].number
+        }
+        try:
+            with self._engine.begin() as connection:
+                rows = who(connection, turns)
+        except SQLAlchemyError:
+            for user, seen in missed.items():
+                self._missed.setdefault(user, seen)
+            raise
+        self.deliver(events_of(rows, turns))
+
     def _note_oldest(self) -> None:
         seen = {user_id: self._seen.pop(user_id) for user_id in sorted(self._seen)[:AT_ONCE]}
         try:
-            self._execute(SEEN, users=list(seen), times=list(seen.values()))
+            with self._engine.begin() as connection:
+                note_seen(connection, seen)
         except SQLAlchemyError:
             for user_id, moment in seen.items():
                 self._seen.setdefault(user_id, moment)
             raise
-
-    def _execute(self, statement: str, **values: Any) -> Sequence[Row[Any]]:
-        with self._engine.begin() as connection:
-            result = connection.execute(text(statement), values)
-            return result.all() if result.returns_rows else []
-
-
-def _events(row: Row[Any], turn: Turn) -> list[Event]:
-    if not row.shows_presence and not turn.again:
-        return []
-    online = turn.online and row.shows_presence
-    seen = wire_time_us(turn.seen_us) if row.shows_presence and not online else None
-    data = {"userId": turn.user, "online": online, "lastSeenAt": seen, "number": turn.number}
-    return [Event.of("presence", data, WATCHERS, row.id, logged=False)]
-
-
-WHO = "SELECT id, public_id, shows_presence FROM users WHERE public_id = ANY (CAST(:names AS text[]))"
-SEEN = """
-UPDATE users u SET last_seen_at = greatest(u.last_seen_at, timestamptz 'epoch' + s.us * interval '1 microsecond')
-FROM unnest(CAST(:users AS bigint[]), CAST(:times AS bigint[])) AS s (id, us) WHERE u.id = s.id
-"""

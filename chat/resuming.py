@@ -1,7 +1,9 @@
 """A session that comes back is handed what it missed, in chunks, and turns live where the hub stands.
 
 It is registered already, so live events are kept meanwhile; the backlog is read and taken, and what came meanwhile and
-was not in the backlog follows. From then on events go straight through.
+was not in the backlog follows. From then on events go straight through. Of a long backlog only the numbers are read at
+first: each further batch is built, by Celery's worker where there is one, when the one before was taken. That a client
+took it is proved by the answer to a ping, or by the cursor of the next poll.
 """
 
 import time
@@ -11,10 +13,12 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.lock import BoundedSemaphore
 
-from chat.catchup import BUCKET_US, CHUNK, CHUNK_BYTES, MARGIN_US, Missed
-from chat.cursor import Cursor
+from chat.catchup import BUCKET_US, MARGIN_US, Missed
+from chat.cursor import RECENT, Cursor
+from chat.entries import CHUNK, CHUNK_BYTES, Parcel
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Event
+from chat.offline import Offline, Patience
 from chat.opening import Opened
 from chat.session import Session, State
 
@@ -40,9 +44,14 @@ def lacks(opened: Opened) -> bool:
 
 
 class _Handed:
-    """What a session was handed while it caught up: `told` in single, `upto` the highest change of a conversation."""
+    """What a session was handed while it caught up: `told` in single, `upto` the highest change of a conversation.
+
+    `newest` is the highest change that was seen at all: an entry of a batch may have been changed since it was found to
+    be missing, and then there may be something between the two.
+    """
 
     def __init__(self, cursor: Cursor, opened: Opened):
+        self.patience = Patience()
         self.told: set[tuple[str, int, int]] = set()
         # A cursor that says more than the database held is no proof of anything.
         self.upto = {
@@ -50,6 +59,7 @@ class _Handed:
             for place in opened.places
             if place.conversation in cursor.seen
         }
+        self.newest: dict[int, int] = {}
 
     def has(self, event: Event) -> bool:
         """Tell whether an event was in what was handed over, or is older than that."""
@@ -57,14 +67,17 @@ class _Handed:
             return True
         return (event.scope, event.target, event.change) in self.told
 
-    def note(self, event: Event) -> None:
-        """Remember an event that was handed over."""
+    def note(self, event: Event, parcel: Parcel | None = None) -> None:
+        """Remember an event that was handed over; `parcel`: what it was built from."""
         if event.change:
             self.told.add((event.scope, event.target, event.change))
+        found = {(conversation, seq): change for conversation, seq, change in parcel.keys} if parcel else {}
         told = [*event.told, *([(event.target, event.change, 0)] if event.scope == CONVERSATION else [])]
-        for conversation, change, _ in told:
-            self.told.add((CONVERSATION, conversation, change))
-            self.upto[conversation] = max(change, self.upto.get(conversation, 0))
+        for conversation, change, seq in told:
+            known = found.get((conversation, seq), change)
+            self.told.update(((CONVERSATION, conversation, change), (CONVERSATION, conversation, known)))
+            self.upto[conversation] = max(known, self.upto.get(conversation, 0))
+            self.newest[conversation] = max(change, self.newest.get(conversation, 0))
 
 
 class Resuming:
@@ -73,6 +86,7 @@ class Resuming:
     def __init__(self, node: Any):
         self._node = node
         self._places = BoundedSemaphore(AT_ONCE)
+        self.offline = Offline(node)
 
     def run(self, session: Session, cursor: Cursor, opened: Opened) -> None:
         """Bring a session from its cursor to where the hub stands, and turn it live."""
@@ -99,12 +113,18 @@ class Resuming:
     def _hand_over(self, session: Session, missed: Missed, handed: _Handed) -> bool:
         """Hand over what was missed by 50 messages, the next once the last were taken. False: the session ended."""
         count = size = 0
+        paced = session.carrier.provable or _conversations(missed) <= RECENT
         for event in missed.events:
+            if isinstance(event, Parcel):
+                if not (self._taken(session, paced) and self._hand_parcel(session, event, handed)):
+                    return False
+                count, size = len(event.keys), event.size
+                continue
             if event.change and handed.has(event):
                 continue
             more = len(event.told) or 1
             if count and (count + more > CHUNK or size + len(event.raw) > CHUNK_BYTES):
-                if not self._taken(session):
+                if not self._taken(session, paced):
                     return False
                 count = size = 0
             count, size = count + more, size + len(event.raw)
@@ -113,21 +133,35 @@ class Resuming:
         self._node.hub.flush()
         return True
 
+    def _hand_parcel(self, session: Session, parcel: Parcel, handed: _Handed) -> bool:
+        """Have a batch built and hand it over. False: the session ended."""
+        event = self.offline.build(session, parcel, handed.patience)
+        if event is None or session.state is not State.CATCHING:
+            return False
+        handed.note(event, parcel)
+        session.hand_over(event)
+        return True
+
     def _is_level(self, session: Session, handed: _Handed) -> bool:
         """Wait until the hub stands where the session was brought to, so that nothing comes a second time.
 
         False: more came meanwhile than was kept, and has to be read.
         """
         hub = self._node.hub
-        for conversation, change in handed.upto.items():
+        places = handed.upto | handed.newest
+        for conversation, change in places.items():
             hub.expect(conversation, change)
-        while session.state is State.CATCHING and not all(hub.reached(*place) for place in handed.upto.items()):
+        while session.state is State.CATCHING and not all(hub.reached(*place) for place in places.items()):
             gevent.sleep(LEVEL)
         return session.state is State.CATCHING and not session.overheard
 
-    def _taken(self, session: Session) -> bool:
-        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s."""
-        if not session.carrier.provable:
+    def _taken(self, session: Session, paced: bool) -> bool:
+        """Wait until the client has proved that it has what it was handed; end it if it does not in 30 s.
+
+        Not `paced`: it is handed everything at once. Its next poll may come to another process, and the cursor cannot
+        name so many conversations: there the backlog would begin anew, with each poll.
+        """
+        if not paced:
             return session.state is not State.CLOSED
         signal = Signal()
         session.taken = signal.set
@@ -142,12 +176,15 @@ class Resuming:
     def turn_live(self, session: Session, handed: _Handed | None = None) -> None:
         """Hand over what came meanwhile and was not read with the backlog; from here on events go straight through."""
         held, session.held = session.held or [], None
+        turns, session.turns = session.turns or {}, None
         session.state = State.LIVE
         if not session.taken_us and session.sent is None and session.proof is None:
             session.taken_us = time.time_ns() // 1_000  # there was nothing to take
         for event in held:
             if not (event.change and handed is not None and handed.has(event)):
                 session.hand_over(event)
+        for turn in turns.values():
+            session.hand_over(turn)
         if held or (handed is not None and handed.told):
             session.carrier.event(self._node.cursor_event())
         session.carrier.live()
@@ -155,3 +192,12 @@ class Resuming:
 
     def _resync(self, session: Session) -> None:
         session.carrier.event(Event.resync(session.caller.user_id))
+
+
+def _conversations(missed: Missed) -> int:
+    """Return of how many conversations there is something in what was missed."""
+    found = {event.target for event in missed.events if isinstance(event, Event) and event.scope == CONVERSATION}
+    for event in missed.events:
+        named = event.keys if isinstance(event, Parcel) else event.told
+        found.update(conversation for conversation, *_ in named)
+    return len(found)

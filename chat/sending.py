@@ -18,7 +18,8 @@ from chat.directory import Directory
 from chat.errors import ChatError
 from chat.frames import Caller
 from chat.ids import parse_conversation
-from chat.message_types import message_types
+from chat.media import Attachment
+from chat.message_types import MessageType, message_types
 from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.schemas import refusal
@@ -36,10 +37,15 @@ EXTRAS = ("replyTo", "mentions", "metadata")  # fields of a message kept in its 
 
 
 class Sending:
-    """Makes `Outgoing`s. `number(public_id)` may have to ask the database; `known(public_id)` never does."""
+    """Makes `Outgoing`s. `uploaded(user, name)` asks the database for an upload that the user may send."""
 
-    def __init__(self, directory: Directory, config: Mapping[str, Any]):
-        self._directory = directory
+    def __init__(
+        self,
+        directory: Directory,
+        config: Mapping[str, Any],
+        uploaded: Callable[[int, str], Attachment | None] = lambda *_: None,
+    ):
+        self._directory, self._uploaded = directory, uploaded
         self._most = config["CONTENT_CHARACTERS"]
         self._metadata_bytes = config["METADATA_BYTES"]
         self._schema = MessageSendSchema()
@@ -48,6 +54,8 @@ class Sending:
 
     def address_known(self, data: Mapping[str, Any]) -> bool:
         """Tell whether `compose` will manage without waiting for the database."""
+        if "mediaId" in data:
+            return False
         peer = data.get("toUser")
         return peer is None or (type(peer) is str and self._directory.known_number(peer) is not None)
 
@@ -61,7 +69,7 @@ class Sending:
             raise ChatError("invalid", details={"type": [f"Must be one of: {', '.join(message_types())}."]})
         content = kind.content(data, self._most)
         body = None if plain else self._body(data)
-        return Outgoing(
+        message = Outgoing(
             caller.user_id,
             caller.public_id,
             self._place(caller, data),
@@ -74,6 +82,28 @@ class Sending:
             caller.session_id,
             done,
         )
+        if kind.media or not plain:
+            self._attach(message, kind, data)
+        return message
+
+    def _attach(self, message: Outgoing, kind: MessageType, data: Mapping[str, Any]) -> None:
+        """Let the message use its upload. A resend of a stored one gets its answer, even if the upload is gone."""
+        name = data.get("mediaId")
+        if (name is not None) != bool(kind.media):
+            raise ChatError("invalid", details={"mediaId": [f"A message of type {kind.name} {_wants(kind)}."]})
+        if name is None:
+            return
+        # Over what the client said, for the upload's JSON changes when its thumbnail is ready.
+        message.digest = _digest(kind.name, message.content, f"{message.body or ''}\0{name}")
+        found = self._uploaded(message.sender_id, name)
+        if found is None:
+            message.refusal, message.ask_only = ChatError("unknown_media"), True
+            if not data.get("localId"):
+                raise message.refusal
+        elif found.kind not in kind.media:
+            raise ChatError("invalid", details={"mediaId": [f"This upload is no {kind.name}."]})
+        else:
+            message.attach(found.number, found.data, found.file_name)
 
     def _loaded(self, data: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -117,6 +147,10 @@ def _plain(data: Mapping[str, Any]) -> bool:
             return False
     local_id = data.get("localId", "x")
     return local_id.isascii() or len(local_id.encode()) <= PLAIN["localId"]
+
+
+def _wants(kind: MessageType) -> str:
+    return "needs an upload" if kind.media else "takes no upload"
 
 
 def _digest(kind: str, content: str, body: str | None) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
-from chat.frames import CONVERSATION, Caller, Command, Event
+from chat.frames import CONVERSATION, WATCHERS, Caller, Command, Event
 
 __all__ = ["HELD", "UNANSWERED", "Carrier", "Session", "State"]
 
@@ -90,6 +90,7 @@ class Session:
         "state",
         "taken",
         "taken_us",
+        "turns",
         "watching",
     )
 
@@ -100,6 +101,7 @@ class Session:
         self.state = State.OPENING
         self.cursor: Cursor | None = None
         self.held: list[Event] | None = None
+        self.turns: dict[int, Event] | None = None  # the last that came meanwhile of each user who came or went
         self.overheard = False  # more live events came than `held` keeps
         self.commands: deque[Command] | None = None
         self.busy = False  # a command that may wait is being run
@@ -137,6 +139,7 @@ class Session:
 
     def _keep(self, event: Event) -> None:
         if not event.logged:
+            self._keep_turn(event)
             return
         if self.held is None:
             self.held = []
@@ -144,6 +147,13 @@ class Session:
             self.held.append(event)
         else:
             self.overheard = True
+
+    def _keep_turn(self, event: Event) -> None:
+        """Keep who came or went: nobody would tell it again. Of what else is momentary nothing is kept."""
+        if event.scope == WATCHERS:
+            self.turns = self.turns or {}
+            if event.target in self.turns or len(self.turns) < HELD:
+                self.turns[event.target] = event
 
     @property
     def unanswered(self) -> int:

@@ -15,6 +15,7 @@ import gevent
 from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import USER, Caller, Event
+from chat.greeting import hello
 from chat.opening import Opened
 from chat.protocols import native
 from chat.resuming import Resuming, first_cursor, lacks
@@ -23,7 +24,6 @@ from chat.session import Session, State
 __all__ = ["Admitted", "Sessions"]
 
 logger = logging.getLogger(__name__)
-PROTOCOL = "chat.v1"
 MAKING = 3  # database connections for logins of a host application's tokens: the others are for others
 TOGETHER = 20  # of these logins in one commit: some 20 ms of the database, for which the first of them waits
 CARRY_ON = 1.0  # seconds after which a client may come back when there were too many
@@ -50,7 +50,8 @@ class Sessions:
         self._nobody: dict[Session, tuple[float, str]] = {}  # who has not said who they are: (deadline, address)
         self._per_address: dict[str, int] = {}
         self.draining = False
-        self.loops = {"doorkeeper": self._watch_the_door}
+        self.posted = self._resuming.offline.posted
+        self.loops = {"doorkeeper": self._watch_the_door, **self._resuming.offline.loops}
 
     def session_id(self) -> str:
         """Return a new session's id."""
@@ -173,7 +174,7 @@ class Sessions:
         cursor = given or (node.cursor() if complete else first_cursor(node.generation, opened))
         session.state = State.CATCHING
         session.carrier.event(
-            self._hello(session, cursor, given is not None and node.catchup.resumable(given, node.generation))
+            hello(node, session, cursor, given is not None and node.catchup.resumable(given, node.generation))
         )
         session.taken_us = cursor.time_us
         if complete:
@@ -258,22 +259,6 @@ class Sessions:
             for session in [session for session, (deadline, _) in self._nobody.items() if deadline < now]:
                 self.end(session, CloseReason.AUTH_TIMEOUT)
             self._node.hub.flush()
-
-    def _hello(self, session: Session, cursor: Cursor, resumed: bool) -> Event:
-        node, config = self._node, self._node.config
-        data = {
-            "user": {"id": session.caller.public_id},
-            "sessionId": session.id,
-            "cursor": cursor._replace(session_id=session.id).encode(),
-            "resumed": resumed,
-            "heartbeat": config["PING_SECONDS"],
-            "pollSeconds": config["POLL_SECONDS"],
-            "serverTime": node.wire_now(),
-            "protocol": PROTOCOL,
-            "generation": node.generation,
-            "limits": node.limits_told,
-        }
-        return Event.of("hello", data, USER, session.caller.user_id, logged=False)
 
     def _farewell(self, session: Session, reason: CloseReason, before: State) -> Event:
         data: dict[str, Any] = {"code": reason.code, "reason": reason.message}

@@ -14,7 +14,7 @@ import orjson
 from gevent.event import Event as Signal
 
 from chat.audience import Audience, LocalUser
-from chat.catchup import entry_event
+from chat.entries import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
 from chat.ids import conversation_wire_id
@@ -29,6 +29,7 @@ IN_DOUBT = 1.0  # the same while Redis is away
 SECOND_LOOK = 0.5  # seconds after which what is still behind counts as lost and not as under way
 BACK_US = 10_000_000  # microseconds a commit may take longer than its clock says: statement and idle timeouts
 FILL = 500  # entries read for one conversation at a time
+ANY = float("inf")
 REMEMBERED = 50_000  # conversations whose last told change is remembered, in each of two generations
 HOLE = 0.05  # seconds a hole in the order waits for its event before the database is asked
 AGAIN = 0.5  # seconds until a database that could not be asked is asked again
@@ -46,7 +47,7 @@ class Tail:
         user_behind: Callable[[int, int], None],
     ):
         self._look = Statement(database_url, "SELECT chat_tail_1($1::bigint)", "chat tail")
-        after = "SELECT chat_after_1($1::bigint, $2::bigint, $3::int)"
+        after = "SELECT chat_after_2($1::bigint, $2::bigint, $3::int)"
         # Two loops ask it, and a statement bears one call at a time.
         self._after = Statement(database_url, after, "chat filling")
         self._unlogged = Statement(database_url, after, "chat tail")
@@ -55,11 +56,10 @@ class Tail:
         self._joined = Statement(database_url, "SELECT chat_joined_1($1::bigint, $2::json)", "chat tail")
         self._hub, self._log = hub, log
         self._ended, self._user_behind = ended, user_behind
-        self._told: list[dict[tuple[str, int], int]] = [{}, {}]
+        self._told: list[dict[int, int]] = [{}, {}]
         self._holes: list[Audience] = []
         self._unread_lists: list[Audience] = []
         self._hole, self._list, self._sooner = Signal(), Signal(), Signal()
-        self._unsure = False
         # (conversation, low, high, sender, localId) -> the session here that has the entry by its reply, '' if none.
         self.origin: Callable[..., str] = lambda *_: ""
         self.looked_us = 0
@@ -67,13 +67,18 @@ class Tail:
         self.loops = {"tail": self._run, "holes": self._fill_holes, "member lists": self._read_lists}
 
     def told(self, events: Iterable[Event]) -> None:
-        """Remember that these events were delivered here: they are being published, or were heard of by the bus."""
-        young = self._told[0]
+        """Remember that these events were offered here: they are being published, or were heard of by the bus.
+
+        What was told while nobody here was in a conversation is read for those whom a later event lets in: a send may
+        be told before the adding that it follows, if this process wrote the one and heard of the other.
+        """
+        young, hub = self._told[0], self._hub()
         for event in events:
-            if event.change and not (event.private and self._lacks_somebody(event)):
-                key = (event.scope, event.target)
-                if young.get(key, 0) < event.change:
-                    young[key] = event.change
+            if event.scope == USER and event.target in hub.users:
+                hub.users[event.target].heard(event.change)
+            elif event.scope == CONVERSATION and event.change and not (event.private and self._lacks_somebody(event)):
+                young[event.target] = max(event.change, young.get(event.target, 0))
+                hub.expect(event.target, self._reached(event.target))
         if len(young) > REMEMBERED:
             self._told = [{}, young]
 
@@ -93,8 +98,7 @@ class Tail:
         self._hole.set()
 
     def look_soon(self) -> None:
-        """Look at once: something may have been missed, and something later heard of that hides it."""
-        self._unsure = True
+        """Look at once: something may have been missed."""
         self._sooner.set()
 
     def read_members(self, audience: Audience) -> None:
@@ -109,7 +113,6 @@ class Tail:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
-                self._unsure = True
             self._sooner.wait(IN_DOUBT if self._log.epoch is None else EVERY)
             self._sooner.clear()
 
@@ -118,7 +121,6 @@ class Tail:
         if not since:
             since = int(time.time() * 1e6) - 2 * BACK_US
         began = time.monotonic()
-        unsure, self._unsure = self._unsure, False
         seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
         self._ended(seen["ended"])
         behind = self._behind(seen)
@@ -129,21 +131,25 @@ class Tail:
                     (scope, target, change) for scope, target, change in behind if self._told_of(scope, target) < change
                 ]
             self._heal(behind)
-        if unsure:
-            self._begin_all(seen["users"])
         self.began, self.looked_us = began, seen["now"]
         return int(seen["now"]) - BACK_US
 
     def _behind(self, seen: dict[str, Any]) -> list[tuple[str, int, int]]:
         heads = [(CONVERSATION, number, change) for number, change in seen["heads"]]
-        users = [(USER, number, change) for number, change in seen["users"] if number in self._hub().users]
+        users = [(USER, number, change) for number, change in seen["users"]]
         return [
             (scope, target, change) for scope, target, change in heads + users if self._told_of(scope, target) < change
         ]
 
-    def _told_of(self, scope: str, target: int) -> int:
-        key = (scope, target)
-        return max(self._told[0].get(key, 0), self._told[1].get(key, 0))
+    def _told_of(self, scope: str, target: int) -> float:
+        """Return the change up to which nothing is lacking here as far as one knows; of nobody's here it is any."""
+        if scope == USER:
+            user = self._hub().users.get(target)
+            return user.change if user else ANY
+        return self._reached(target)
+
+    def _reached(self, conversation: int) -> int:
+        return max(self._told[0].get(conversation, 0), self._told[1].get(conversation, 0))
 
     def _heal(self, behind: list[tuple[str, int, int]]) -> None:
         """Have read what was not told. Raises Lost when the database cannot say whom it concerns: look again."""
@@ -152,12 +158,13 @@ class Tail:
         for target, change in heads.items():
             hub.expect(target, change)
         self._begin_pairs(heads)
-        for user, change in [(target, change) for scope, target, change in behind if scope == USER]:
-            if user in hub.users:
-                self._begin_joined(hub.users[user])
-                self._user_behind(user, change)
-        for scope, target, change in behind:
-            self._told[0][(scope, target)] = change
+        for number, change in [(target, change) for scope, target, change in behind if scope == USER]:
+            user = hub.users.get(number)
+            if user is not None:
+                self._begin_joined(user)
+                self._user_behind(number, change)
+                user.known(change)
+        self._told[0] |= heads
         self._heal_logs(list(heads))
         hub.flush()
 
@@ -175,14 +182,6 @@ class Tail:
                 if user is not None and conversation not in user.conversations:
                     hub.pair(user, low + high - number)
                     self._begin_joined(user)
-
-    def _begin_all(self, users: list[tuple[int, int]]) -> None:
-        """Let these users into what they were let into, whatever was told of them since."""
-        for number, _ in users:
-            user = self._hub().users.get(number)
-            if user is not None:
-                self._begin_joined(user)
-        self._hub().flush()
 
     def _begin_joined(self, user: LocalUser) -> None:
         """Let a user into the conversations that the database has them in, and nobody told them of."""
@@ -205,7 +204,7 @@ class Tail:
         for conversation, last in self._log.changes(conversations).items():
             row = self._entries(self._unlogged, conversation, last)
             if row is not None and last < row["upto"] == row["change"]:
-                self._log.add([entry_event(entry, row["version"]) for entry in row["entries"]])
+                self._log.add(_events(row))
 
     def _fill_holes(self) -> None:
         while True:
@@ -229,7 +228,7 @@ class Tail:
         if row is None:
             audience.filling = False
             return
-        events = [entry_event(entry, row["version"]) for entry in row["entries"]]
+        events = _events(row)
         for event, entry in zip(events, row["entries"], strict=True):
             event.origin = self.origin(*entry[:3], *entry[5:7])  # its commit may not have been heard of here yet
         if not any(event.change == row["upto"] for event in events):
@@ -260,6 +259,10 @@ class Tail:
             return
         row = orjson.loads(answer or b'{"version":0,"members":[]}')
         self._hub().members_read(audience, row["version"], row["members"])
+
+
+def _events(row: dict[str, Any]) -> list[Event]:
+    return [entry_event(entry, row["version"], changed=entry[3] in row["changed"]) for entry in row["entries"]]
 
 
 def _changed(conversation: int, row: dict[str, Any]) -> Event:

@@ -16,8 +16,12 @@ class Watermark:
         """Begin anew at the number at which the subscription began; stand at `floor`, if given, until `settle`."""
         self._heard, self._floor = n, floor
 
+    def missed(self, hub: Hub) -> None:
+        """What comes next could not be read: stand here until `settle`."""
+        self._floor = self.n(hub)
+
     def settle(self) -> None:
-        """What was missed before the subscription began is delivered."""
+        """What was missed is delivered."""
         self._floor = None
 
     def heard(self, n: int) -> None:

@@ -23,7 +23,7 @@ from chat.postgres import Lost, Refused, Statement
 __all__ = ["Writer"]
 
 log = logging.getLogger(__name__)
-SQL = "SELECT chat_write_1($1::json, $2::boolean, $3::bigint[])"
+SQL = "SELECT chat_write_2($1::json, $2::boolean, $3::bigint[], $4::bigint[])"
 LANES = 2  # batches in flight: one is prepared and told while the database works on the other
 LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
@@ -32,8 +32,8 @@ NOT_HAD = "55P03"  # lock_timeout
 PAIRS_KEPT = 200_000  # private conversations whose number is remembered; about 40 MB
 AT_ONCE = {"40001", "40P01", NOT_HAD}  # serialization failure, deadlock, a lock for which it has waited already
 DATA = {"22", "23", "54"}  # SQLSTATE classes that are a message's fault; anything else is the database's, and may pass
-STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN = range(7)
-REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user"}
+STORED, KNOWN, BUSY, NOT_A_MEMBER, MUTED, UNKNOWN_USER, NOT_KNOWN, UNKNOWN_MEDIA, ALTERED = range(9)
+REFUSALS = {NOT_A_MEMBER: "not_a_member", MUTED: "muted", UNKNOWN_USER: "unknown_user", UNKNOWN_MEDIA: "unknown_media"}
 
 
 class Writer:
@@ -162,8 +162,8 @@ class Writer:
         pause = 0.02
         while batch:
             try:
-                rows, places = self._encoded(batch)
-                answer = statement.run(rows, b"t" if waiting else b"f", places)
+                rows, places, media = self._encoded(batch)
+                answer = statement.run(rows, b"t" if waiting else b"f", places, media)
             except orjson.JSONEncodeError:  # half a surrogate pair, from a door less strict than orjson
                 return self._halve(statement, batch)
             except (Refused, Lost) as error:
@@ -207,9 +207,9 @@ class Writer:
                 self._answer(message, ChatError("unavailable", retry_after=2))
         return [message for message in batch if message.accepted >= limit]
 
-    def _encoded(self, batch: list[Outgoing]) -> tuple[bytes, bytes | None]:
-        """Return the batch, and its conversations if all their numbers are known."""
-        rows = []
+    def _encoded(self, batch: list[Outgoing]) -> tuple[bytes, bytes | None, bytes | None]:
+        """Return the batch, its conversations if all their numbers are known, and its uploads if there are any."""
+        rows, media = [], set()
         for place, message in enumerate(batch):
             row: dict[str, Any] = {
                 "o": place,
@@ -228,11 +228,14 @@ class Writer:
                     row["lo"], row["hi"] = message.low, message.high
             if message.ask_only:
                 row["q"] = True
+            if message.media:
+                row["m"] = message.media
+                media.add(message.media)
             rows.append(row)
         places = {row["c"] for row in rows}
-        return orjson.dumps(rows), None if None in places else b"{%b}" % b",".join(b"%d" % place for place in places)
+        return orjson.dumps(rows), None if None in places else _array(places), _array(media) if media else None
 
-    def _finish(self, batch: list[Outgoing], rows: list[list[int]]) -> list[Outgoing]:
+    def _finish(self, batch: list[Outgoing], rows: list[list[Any]]) -> list[Outgoing]:
         """Answer every message of a committed batch, tell the new ones, and return those found busy, in order."""
         events: list[Event] = []
         busy: list[Outgoing] = []
@@ -244,7 +247,7 @@ class Writer:
             elif verdict == BUSY:
                 message.busy += 1
                 busy.append(message)
-            elif verdict == KNOWN:
+            elif verdict in (KNOWN, ALTERED):
                 self._answer(message, self._known(message, row))
             else:
                 self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))
@@ -263,11 +266,14 @@ class Writer:
         self._answer(message, Sent(event.raw, known=False))
         return event
 
-    def _known(self, message: Outgoing, row: list[int]) -> Sent | ChatError:
-        _, _, number, seq, change, stamp, _, digest, _ = row
+    def _known(self, message: Outgoing, row: list[Any]) -> Sent | ChatError:
+        """Return the answer to a resend: of what has media or has changed, the message as it stands in the database."""
+        _, _, number, seq, change, stamp, _, digest, _, *altered = row
         if digest != message.digest:
             return ChatError("local_id_conflict")
-        return Sent(message.json(number, seq, change, stamp), known=True)
+        if altered:
+            message.type, message.content, message.body, *altered = altered
+        return Sent(message.json(number, seq, change, stamp, *altered), known=True)
 
     def _answer(self, message: Outgoing, answer: Sent | ChatError) -> None:
         """Call `done` of a message and of its copies, which share the one answer unless their content differs."""
@@ -288,3 +294,7 @@ class Writer:
             self._pairs[pair] = number
             if len(self._pairs) > PAIRS_KEPT:
                 self._pairs.popitem(last=False)
+
+
+def _array(numbers: Iterable[Any]) -> bytes:
+    return b"{%b}" % b",".join(b"%d" % number for number in numbers)

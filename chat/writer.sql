@@ -2,23 +2,28 @@
 --
 -- batch: [{"o": place in the batch, "c": conversation or null, "lo", "hi": the pair of a private conversation whose number
 -- is not known, "s": sender, "l": localId, "d": digest, "t": type, "x": content, "b": body or null, "r": readSeq or null,
--- "q": only ask whether the localId is known}].
+-- "q": only ask whether the localId is known, "m": the upload that it uses, if any}].
 -- Messages of one conversation stand in their order. waiting: wait for locked conversations (up to lock_timeout) instead of
 -- answering busy. wanted: the conversations of the batch, where all their numbers are known: looking for them in the batch
--- took an eighth of the call.
+-- took an eighth of the call. attached: the uploads of the batch, null without any.
 --
 -- Answers [[o, verdict, conversation, seq, change, microseconds, members_version, digest, how far the sender had read], ...],
 -- where verdict is 0 stored,
--- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known.
+-- 1 known (the numbers are those of the first time), 2 busy, 3 not a member, 4 muted, 5 unknown user, 6 not known,
+-- 7 the upload is gone, 8 known, and not what its sender knows of it: it carries media, which may be shown to the sender no
+-- more, or it changed. Such a row goes on with type, content, body, edited, recalled.
 --
 -- The lock is a statement of its own: what follows must see what the lock's last holder committed.
-CREATE OR REPLACE FUNCTION chat_write_1(batch json, waiting boolean, wanted bigint[] DEFAULT NULL) RETURNS text
+CREATE OR REPLACE FUNCTION chat_write_2(
+    batch json, waiting boolean, wanted bigint[] DEFAULT NULL, attached bigint[] DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     pairs boolean;
     locked bigint[];
+    kept bigint[];
     stamp timestamptz;
     answer text;
+    altered boolean;
 BEGIN
     IF wanted IS NULL THEN
         SELECT array_agg(DISTINCT i.c) FILTER (WHERE i.c IS NOT NULL), bool_or(i.c IS NULL) INTO wanted, pairs
@@ -26,6 +31,14 @@ BEGIN
         IF pairs THEN
             wanted := wanted || chat_private_1(batch);
         END IF;
+    END IF;
+
+    IF attached IS NOT NULL THEN
+        -- Held until the commit, so that the sweep of unused uploads deletes none of them meanwhile. This lock conflicts with
+        -- the sweep's alone, and is not waited for: what the sweep holds is as good as gone. Nothing is written to these rows
+        -- (the sweep notes which are used): whoever finishes a thumbnail has them locked, and would hold up the whole batch.
+        SELECT array_agg(k.id) INTO kept FROM (
+            SELECT id FROM media WHERE id = ANY (attached) FOR KEY SHARE SKIP LOCKED) k;
     END IF;
 
     IF waiting THEN
@@ -40,9 +53,10 @@ BEGIN
     stamp := clock_timestamp();
 
     WITH item AS MATERIALIZED (
-        SELECT i.o, coalesce(i.c, p.id) AS c, i.s, i.l, i.d, i.t, i.x, i.b, i.r, i.q
+        SELECT i.o, coalesce(i.c, p.id) AS c, i.s, i.l, i.d, i.t, i.x, i.b, i.r, i.q, i.m
         FROM json_to_recordset(batch)
-             AS i(o int, c bigint, lo bigint, hi bigint, s bigint, l text, d bigint, t text, x text, b text, r bigint, q boolean)
+             AS i(o int, c bigint, lo bigint, hi bigint, s bigint, l text, d bigint, t text, x text, b text, r bigint, q boolean,
+                   m bigint)
         LEFT JOIN conversations p ON p.low = i.lo AND p.high = i.hi
     ), judged AS MATERIALIZED (
         SELECT i.*, h.last_seq, h.last_count, h.change, h.last_at, h.members_version,
@@ -51,10 +65,12 @@ BEGIN
                CASE WHEN i.c IS NULL THEN 5
                     WHEN h.conversation_id IS NULL THEN 3
                     WHEN NOT i.c = ANY (locked) OR locked IS NULL THEN 2
-                    WHEN e.seq IS NOT NULL THEN 1
+                    WHEN e.seq IS NOT NULL THEN CASE WHEN e.changed_at IS NULL AND starts_with(e.body, '{"media":') IS NOT TRUE
+                                                     THEN 1 ELSE 8 END
                     WHEN i.q THEN 6
                     WHEN m.user_id IS NULL OR m.left_seq IS NOT NULL THEN 3
                     WHEN m.muted_until > stamp THEN 4
+                    WHEN i.m IS NOT NULL AND (kept IS NULL OR NOT i.m = ANY (kept)) THEN 7
                     ELSE 0 END AS verdict
         FROM item i
         LEFT JOIN conversation_heads h ON h.conversation_id = i.c
@@ -105,10 +121,28 @@ BEGIN
                coalesce(known_change, change + nth, 0),
                (extract(epoch FROM coalesce(known_at, greatest(stamp, last_at + interval '1 microsecond')
                    + (nth - 1) * interval '1 microsecond', stamp)) * 1000000)::bigint,
-               coalesce(members_version, 0), coalesce(known_digest, 0), coalesce(read_seq, 0)) || ']', ',') || ']'
-    INTO answer FROM numbered;
-    RETURN answer;
+               coalesce(members_version, 0), coalesce(known_digest, 0), coalesce(read_seq, 0)) || ']', ',') || ']',
+           bool_or(verdict = 8)
+    INTO answer, altered FROM numbered;
+
+    IF attached IS NOT NULL THEN
+        INSERT INTO media_uses (media_id, conversation_id, seq)
+        SELECT i.m, (a.row->>2)::bigint, (a.row->>3)::bigint
+        FROM json_array_elements(answer::json) AS a(row) JOIN json_to_recordset(batch) AS i(o int, m bigint)
+        ON i.o = (a.row->>0)::int WHERE (a.row->>1)::int = 0 AND i.m IS NOT NULL;
+    END IF;
+    RETURN CASE WHEN altered THEN chat_known_1(answer) ELSE answer END;
 END $$;
+
+-- The same answer with the entries of verdict 8 in it.
+CREATE OR REPLACE FUNCTION chat_known_1(answer text) RETURNS text
+LANGUAGE sql AS $$
+    SELECT json_agg(CASE WHEN e.seq IS NULL THEN a.row ELSE (a.row::jsonb || jsonb_build_array(
+               e.type, e.content, e.body, (extract(epoch FROM e.edited_at) * 1000000)::bigint,
+               (extract(epoch FROM e.recalled_at) * 1000000)::bigint))::json END)::text
+    FROM json_array_elements(answer::json) AS a(row)
+    LEFT JOIN entries e ON (a.row->>1)::int = 8 AND e.conversation_id = (a.row->>2)::bigint AND e.seq = (a.row->>3)::bigint
+$$;
 
 -- The numbers of the private conversations that the batch names by their pairs; those that are missing are made, with their
 -- heads and memberships, when both users exist.

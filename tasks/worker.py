@@ -12,18 +12,21 @@ import signal
 import socket
 import time
 import warnings
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import redis
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
 
 import tasks
 from chat import config
 from chat.launcher.child import tie_to_parent
+from chat.media_address import sign_with
+from tasks import record, stores
+from tasks.attempts import Attempted
 from tasks.queue import TASK_SECONDS, connect
 
 __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
@@ -31,54 +34,65 @@ __all__ = ["HEARTBEAT_KEY", "celery", "heartbeat"]
 HEARTBEAT_KEY = "celery:heartbeat"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
+NO_DUTIES = {
+    __name__,
+    *(f"tasks.{name}" for name in ("absence", "attempts", "courier", "notes", "push", "queue", "record", "stores")),
+}
 
 
 def _worker(settings: Mapping[str, Any]) -> Celery:
-    duties = [f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__)]
-    app = connect(settings, include=[name for name in duties if name not in (__name__, "tasks.queue")])
+    names = {f"tasks.{module.name}" for module in pkgutil.iter_modules(tasks.__path__)}
+    duties = [import_module(name) for name in sorted(names - NO_DUTIES)]
+    app = connect(settings, include=[duty.__name__ for duty in duties], task_cls=Attempted)
     app.conf.update(
         # A task leaves the queue once it is done, not once it is taken: another worker does those of a killed one.
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        task_reject_on_worker_lost=True,  # a few times: attempts.py
         task_time_limit=TASK_SECONDS,
         task_soft_time_limit=TASK_SECONDS - 30,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: the broker may be away for longer than we can guess
         worker_cancel_long_running_tasks_on_connection_loss=True,  # they will be given out again, so this one must end
+        worker_proc_alive_timeout=30.0,  # seconds for a new process to start: on a busy machine 4 are too few
         worker_prefetch_multiplier=1,  # tasks are long beside the round trip that fetches one
         worker_enable_remote_control=False,  # nobody uses it, and its queue is one more thing to lose with Redis
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=5.0,  # seconds that tasks under way get when the worker is told to quit
-        beat_schedule={
-            "heartbeat": {
-                "task": "tasks.worker.heartbeat",
-                "schedule": HEARTBEAT_SECONDS,
-                # After an outage one is enough; a short one is waited for, and not worth a page in the log.
-                "options": {"expires": HEARTBEAT_SECONDS, "retry_policy": {"max_retries": 15, "interval_max": 1}},
-            }
-        },
+        beat_schedule=_schedule(duties),
         beat_schedule_filename=str(Path(settings["DATA_DIR"] or ".") / "celerybeat-schedule"),
     )
     return app
 
 
+def _schedule(duties: Iterable[ModuleType]) -> dict[str, Any]:
+    """Return what beat sends: the heartbeat and each duty module's `SCHEDULE` (entries as in beat_schedule).
+
+    After an outage one of each is enough, so an entry expires by default when the next one is due.
+    """
+    entries: dict[str, Any] = {"heartbeat": {"task": "tasks.worker.heartbeat", "schedule": HEARTBEAT_SECONDS}}
+    for duty in duties:
+        entries |= getattr(duty, "SCHEDULE", {})
+    # A short outage of the broker is waited for, and not worth a page in the log.
+    patience = {"max_retries": 15, "interval_max": 1}
+    return {
+        name: {**entry, "options": {"expires": entry["schedule"], "retry_policy": patience, **entry.get("options", {})}}
+        for name, entry in entries.items()
+    }
+
+
 # A container's only user is often root. What could hurt then is a pickle from the queue, and only JSON is taken.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 _settings = config.load()
+sign_with(_settings)  # whoever encodes a message signs the addresses of its media
 celery = _worker(_settings)
-
-
-@cache
-def _redis() -> redis.Redis:
-    # Made in the pool's process, after its fork; the time-outs keep a dead Redis from holding that process.
-    return redis.Redis.from_url(_settings["REDIS_URL"], socket_timeout=5, socket_connect_timeout=5)
+record.watch()
 
 
 @celery.task(name="tasks.worker.heartbeat")  # type: ignore[untyped-decorator]
 def heartbeat() -> None:
     """Write down that tasks are done: `{"time": seconds since 1970, "host": name}` under HEARTBEAT_KEY."""
     value = json.dumps({"time": time.time(), "host": socket.gethostname()})
-    _redis().set(_settings["REDIS_PREFIX"] + HEARTBEAT_KEY, value, ex=HEARTBEAT_KEPT)
+    stores.redis().set(_settings["REDIS_PREFIX"] + HEARTBEAT_KEY, value, ex=HEARTBEAT_KEPT)
 
 
 class _OneLine(logging.Filter):

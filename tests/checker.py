@@ -14,12 +14,14 @@ from typing import Any
 from tests.audit import Violation, audit, short
 from tests.ledger import Conversation, Entry, Ledger
 
-__all__ = ["Violation", "Witness", "check", "missed"]
+__all__ = ["Violation", "Witness", "as_stored", "as_told", "check", "missed"]
 
 Message = dict[str, Any]
 CAME = {"added", "joined"}
 WENT = {"left", "removed"}
 BY_THEMSELVES = {"joined", "left"}  # the actor is meant
+NEWEST = {"change": 2**63}  # as new as can be
+FIRST = {"seq": 0, "change": 0}  # before all there is
 FIELDS = (
     "senderId",
     "localId",
@@ -63,7 +65,10 @@ def check(ledger: Ledger, witnesses: Iterable[Witness]) -> list[Violation]:
 
 
 def missed(ledger: Ledger, witness: Witness) -> list[Violation]:
-    """Return what a device that is there lacks of what its user may read now, and was written since they came."""
+    """Return what a device that is there lacks of what its user may read now, and was written since they came.
+
+    It lacks, too, what became of an entry that it has. What its user put out of their list it need not ask for.
+    """
     if not witness.returned:
         return []
     found = []
@@ -72,9 +77,15 @@ def missed(ledger: Ledger, witness: Witness) -> list[Violation]:
         if member is None or member.left_seq is not None:
             continue
         since = max([member.visible_from + 1, *(seq for seq, came in _moves(conversation, witness.user) if came)])
-        lacking = [seq for seq in conversation.entries if seq >= since and (wire_id, seq) not in witness.held]
+        due = [row for row in conversation.rows if row.seq >= since]
+        lacking = [
+            row.seq for row in due if (wire_id, row.seq) not in witness.held and row.seq > (member.hidden_seq or 0)
+        ]
         if lacking:
             found.append(Violation("missed", f"{witness.name} lacks {wire_id} {short(lacking)}"))
+        old = [row.seq for row in due if witness.held.get((wire_id, row.seq), NEWEST)["change"] < row.change]
+        if old:
+            found.append(Violation("missed", f"{witness.name} has {wire_id} {short(old)} as they were"))
     return found
 
 
@@ -121,8 +132,8 @@ def _content(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
     for message in [*_saw(witness), *witness.acked, *witness.held.values()]:
         key = (message["conversationId"], message["seq"])
         first = contents.setdefault(key, message)
-        if first["change"] == message["change"] and _told(first) != _told(message):
-            yield Violation("two_contents", f"{witness.name} saw {key} as {_told(first)} and as {_told(message)}")
+        if first["change"] == message["change"] and as_told(first) != as_told(message):
+            yield Violation("two_contents", f"{witness.name} saw {key} as {as_told(first)} and as {as_told(message)}")
         name = (message["conversationId"], message["senderId"] or "", message["localId"])
         if places.setdefault(name, message["seq"]) != message["seq"]:
             yield Violation("two_seqs", f"{witness.name} saw {name} at {places[name]} and at {message['seq']}")
@@ -132,8 +143,9 @@ def _content(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
             yield Violation(
                 "unknown", f"{witness.name} has {key}, {message['content']!r}, which the database does not hold"
             )
-        elif _told(message) != _stands(row):
-            yield Violation("altered", f"{witness.name} has {key} as {_told(message)}, the database as {_stands(row)}")
+        elif message["change"] >= row.change and as_told(message) != as_stored(row):  # an older one is missed
+            told, stored = as_told(message), as_stored(row)
+            yield Violation("altered", f"{witness.name} has {key} as {told}, the database as {stored}")
 
 
 def _theirs(ledger: Ledger, witness: Witness) -> Iterator[Violation]:
@@ -176,16 +188,20 @@ def _moves(conversation: Conversation, user: str) -> Iterator[tuple[int, bool]]:
 
 
 def _order(witness: Witness) -> Iterator[Violation]:
-    """On every connection, what a device sees for the first time comes in the order of `seq`."""
+    """On every connection, what a device sees for the first time comes in the order of `seq`.
+
+    What became of an older entry comes when it became so: behind all that has a lower `change`.
+    """
     known: set[tuple[str, int]] = set()
     for stream in witness.streams:
-        last: dict[str, int] = {}
+        last: dict[str, Message] = {}
         for message in stream:
             key = (message["conversationId"], message["seq"])
-            if key not in known and last.get(key[0], 0) > key[1]:
-                yield Violation("order", f"{witness.name} saw {key[0]} {key[1]} after {last[key[0]]}")
+            before = last.get(key[0], FIRST)
             if key not in known:
-                last[key[0]] = key[1]
+                if key[1] < before["seq"] and message["change"] < before["change"]:
+                    yield Violation("order", f"{witness.name} saw {key[0]} {key[1]} after {before['seq']}")
+                last[key[0]] = max(before, message, key=lambda one: one["seq"])
             known.add(key)
 
 
@@ -209,11 +225,13 @@ def _row(ledger: Ledger, message: Message) -> Entry | None:
     return conversation.entries.get(message["seq"]) if conversation else None
 
 
-def _told(message: Message) -> tuple[Any, ...]:
-    return tuple(message[name] for name in FIELDS)
+def as_told(message: Message) -> tuple[Any, ...]:
+    """Return what a message on the wire says, without the signatures of its addresses."""
+    return (*(message[name] for name in FIELDS), _unsigned(message.get("media")))
 
 
-def _stands(row: Entry) -> tuple[Any, ...]:
+def as_stored(row: Entry) -> tuple[Any, ...]:
+    """Return the same of a row."""
     return (
         row.sender,
         row.local_id,
@@ -221,4 +239,11 @@ def _stands(row: Entry) -> tuple[Any, ...]:
         row.content,
         row.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         row.change,
+        _unsigned(row.media),
     )
+
+
+def _unsigned(media: dict[str, Any] | None) -> dict[str, Any] | None:
+    return media and {
+        name: value.partition("?")[0] if isinstance(value, str) else value for name, value in media.items()
+    }

@@ -34,11 +34,15 @@ class Web:
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
+        self.launch()
+        wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")
+
+    def launch(self) -> None:
+        """Start without waiting."""
         environ = {**self._environ, "PORT": str(self.port), "HOST": "127.0.0.1"}
         command = [sys.executable, "-m", "gunicorn", "-c", "chat/webserver/settings.py", "wsgi:app"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
-        wait_for(self.is_ready, READY_WITHIN, f"the web server, see {self._log}")
 
     def is_ready(self) -> bool:
         """Tell whether it takes requests."""
@@ -57,6 +61,14 @@ class Web:
         """Kill every worker; gunicorn starts new ones."""
         for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill gunicorn and its workers, all at once; nobody starts new ones."""
+        assert self.process is not None
+        for pid in [self.process.pid, *self.workers()]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
 
     def stop(self, sig: int = signal.SIGTERM) -> None:
         """End it: SIGTERM drains, SIGKILL does not ask."""

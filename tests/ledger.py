@@ -15,7 +15,10 @@ __all__ = ["Conversation", "Entry", "Ledger", "Member", "read_ledger"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the entries; `sender` is the wire id, None for a notice; `notice` what a notice says of itself."""
+    """A row of the entries; `sender` is the wire id, None for a notice; `notice` what a notice says of itself.
+
+    `media` is what an upload says of itself, its addresses unsigned.
+    """
 
     seq: int
     count: int
@@ -27,11 +30,12 @@ class Entry:
     created_at: datetime
     recalled_at: datetime | None = None
     notice: dict[str, Any] | None = None
+    media: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Member:
-    """A membership, also one that is over (`left_seq`)."""
+    """A membership, also one that is over (`left_seq`). Up to `hidden_seq` the member wants it out of their list."""
 
     visible_from: int = 0
     left_seq: int | None = None
@@ -39,6 +43,7 @@ class Member:
     read_seq: int = 0
     read_count: int = 0
     own_count: int = 0
+    hidden_seq: int | None = None
 
 
 @dataclass
@@ -54,6 +59,7 @@ class Conversation:
     first_seq: int = 0
     first_count: int = 0
     history: str = "all"
+    name: str = ""
     rows: list[Entry] = field(default_factory=list)
     members: dict[str, Member] = field(default_factory=dict)
 
@@ -79,7 +85,8 @@ def read_ledger(database_url: str, users: Iterable[str] = ()) -> Ledger:
             conversation.members[user] = Member(**row)
         for row in connection.execute(ENTRIES, values):
             conversation, body = ledger[row.pop("wire_id")], json.loads(row.pop("body") or "{}")
-            conversation.rows.append(Entry(**row, notice=body.get("metadata", {}).get("notice")))
+            notice = body.get("metadata", {}).get("notice")
+            conversation.rows.append(Entry(**row, notice=notice, media=body.get("media")))
     return ledger
 
 
@@ -89,11 +96,12 @@ THEIRS = """(cardinality(%(users)s::text[]) = 0 OR EXISTS (
     WHERE t.conversation_id = c.id AND tu.public_id = ANY (%(users)s)))"""
 HEADS = f"""
 SELECT {WIRE_ID}, h.last_seq, h.last_count, h.last_recalled_seq, h.change, h.member_count, h.first_seq, h.first_count,
-       c.history
+       c.history, coalesce(c.name, '') AS name
 FROM conversations c JOIN conversation_heads h ON h.conversation_id = c.id WHERE {THEIRS}
 """
 MEMBERS = f"""
-SELECT {WIRE_ID}, u.public_id, m.visible_from, m.left_seq, m.delivered_seq, m.read_seq, m.read_count, m.own_count
+SELECT {WIRE_ID}, u.public_id, m.visible_from, m.left_seq, m.delivered_seq, m.read_seq, m.read_count, m.own_count,
+       m.hidden_seq
 FROM conversations c JOIN memberships m ON m.conversation_id = c.id JOIN users u ON u.id = m.user_id WHERE {THEIRS}
 """
 ENTRIES = f"""

@@ -1,4 +1,4 @@
-"""The programs of the machine that some tests need beside Python: a browser, node, the proxies.
+"""The programs of the machine that some tests need beside Python: a browser, node, the proxies, RabbitMQ, networks.
 
 Where one is missing, the tests that need it are left out, and the run says so loudly, before its first test and at its
 end. Where `CI=true` nothing is left out: these tests fail then, with a sentence that says what to install.
@@ -6,18 +6,30 @@ end. Where `CI=true` nothing is left out: these tests fail then, with a sentence
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 __all__ = [
+    "CHROMIUM",
     "pytest_collection_finish", "pytest_collection_modifyitems", "pytest_runtest_setup", "pytest_terminal_summary",
 ]  # fmt: skip
 
+# Of several PostgreSQLs the newest; where there is none, the oldest that would do.
+DEBIANS_POSTGRES = max(
+    Path("/usr/lib/postgresql").glob("*/bin/postgres"), default=Path("/usr/lib/postgresql/15/bin/postgres")
+)
+DEBIANS_REDIS = Path("/usr/bin/redis-server")
+# Without windows Chromium is the same engine and takes a third of the processor's time.
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 NEEDED = {  # what tests of a marker need: (program, Debian's package of it) each
-    "browser": [(os.environ.get("CHROMIUM", "/usr/bin/chromium"), "chromium")],
+    "browser": [(CHROMIUM, "chromium")],
     "node": [("node", "nodejs")],
     "proxies": [("nginx", "nginx"), ("haproxy", "haproxy"), ("openssl", "openssl")],
     "units": [("systemd-analyze", "systemd")],
+    "rabbit": [("rabbitmq-server", "rabbitmq-server")],
+    "tls": [(str(DEBIANS_POSTGRES), "postgresql"), (str(DEBIANS_REDIS), "redis-server"), ("openssl", "openssl")],
+    "namespaces": [("ip", "iproute2"), ("haproxy", "haproxy"), ("openssl", "openssl")],
 }
 OF_FIXTURES = {"browser": "browser"}  # fixtures whose tests have a marker without saying so
 PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])  # where Debian keeps its servers
@@ -60,6 +72,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _lack(item: pytest.Item) -> str:
     """Return the sentence's end that says what a test misses; empty: nothing."""
+    if os.geteuid() and any(item.iter_markers("namespaces")):
+        return "to be root, for it builds networks"
     wanted = [need for marker in item.iter_markers() for need in NEEDED.get(marker.name, ())]
     lacking = [(program, package) for program, package in wanted if shutil.which(program, path=PLACES) is None]
     if not lacking:

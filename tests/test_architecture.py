@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("chat", "tasks", "uploads")
 CODE = sorted(
-    path for path in (ROOT / "app.py", ROOT / "wsgi.py", *(ROOT / "chat").rglob("*.py"), *(ROOT / "tasks").rglob("*.py"))  # noqa: E501
-)  # fmt: skip
+    path
+    for path in (ROOT / "app.py", ROOT / "wsgi.py", *(each for room in ROOMS for each in (ROOT / room).rglob("*.py")))
+)
 NAMES = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in CODE}
 MODULES = {name: path for path, name in NAMES.items()}
 
@@ -23,7 +25,7 @@ USUAL_BODY = 30  # nine in ten have fewer
 LAYERS = [
     ("entry", r"wsgi|chat\.webserver(\..*)?|chat\.launcher\.supervisor|tasks\.worker"),
     ("app", r"app"),
-    ("doors", r"chat\.(transports|routes|dialects|cli|demo|rest|openapi|asyncapi|papers)(\..*)?"),
+    ("doors", r"chat\.(transports|routes|dialects|cli|demo|rest|openapi|asyncapi|papers)(\..*)?|uploads\.routes"),
     ("node", r"chat\.(node|auth|dispatch|sending)"),
     ("commands", r"chat\.(commands|persons)(\..*)?"),
     ("services", r"chat\.services(\..*)?"),
@@ -31,8 +33,11 @@ LAYERS = [
 PURE = [
     "chat.frames", "chat.outbox", "chat.gate", "chat.cursor", "chat.limits", "chat.errors", "chat.transports.framing", "chat.ids",  # noqa: E501
     "chat.text", "chat.times", "chat.messages", "chat.protocols", "chat.protocols.native", "chat.message_types", "chat.message_types.text",  # noqa: E501
+    "chat.message_types.image", "chat.message_types.file", "chat.media_address", "uploads.blocks", "uploads.inspection", "uploads.names",  # noqa: E501
+    "chat.pace", "uploads.places", "chat.storage_address", "uploads.storage.keys", "uploads.storage.presigned",
     "chat.session", "chat.audience", "chat.watchers", "chat.watermark", "chat.outgoing",
 ]  # fmt: skip
+BESIDE_TASKS = ("uploads.images", "uploads.storage", "uploads.survey")  # of the upload service, what Celery uses too
 OUTSIDE = {
     "flask",
     "gevent",
@@ -161,8 +166,14 @@ def test_carriers_and_wire_languages_know_no_database(path: Path) -> None:
 
 @modules
 def test_tasks_know_nothing_of_gevent(path: Path) -> None:
-    if NAMES[path].startswith("tasks"):
+    if NAMES[path].startswith(("tasks", *BESIDE_TASKS)):
         assert "gevent" not in packages(path)
+
+
+@modules
+def test_the_core_knows_nothing_of_the_upload_service(path: Path) -> None:
+    if NAMES[path].startswith("chat"):
+        assert "uploads" not in packages(path)
 
 
 def test_only_the_first_line_of_wsgi_patches() -> None:
@@ -236,6 +247,7 @@ def test_every_public_name_is_there(path: Path) -> None:
 def test_settings_are_read_in_one_place(path: Path) -> None:
     allowed = {
         "chat.config",
+        "chat.launcher.stores",
         "chat.launcher.supervisor",
         "chat.webserver.settings",
         "chat.launcher.embedded_postgres",

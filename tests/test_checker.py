@@ -139,6 +139,15 @@ def miss_one(conversation: Conversation, ann: Witness, bob: Witness) -> None:
     del bob.held["p1-2", 4]
 
 
+def miss_an_update(conversation: Conversation, ann: Witness, bob: Witness) -> None:
+    set_row(conversation, 0, change=5)
+    conversation.change = 5
+
+
+def alter_media(conversation: Conversation, ann: Witness, bob: Witness) -> None:
+    bob.streams, bob.held["p1-2", 1] = [], {**told(conversation.rows[0]), "media": {"id": "other"}}
+
+
 def turn_round(conversation: Conversation, ann: Witness, bob: Witness) -> None:
     bob.streams[0].reverse()
 
@@ -167,6 +176,8 @@ PLANTED: dict[str, Plant] = {
     "unknown": hold_unknown,
     "altered": hold_altered,
     "missed": miss_one,
+    "missed, update": miss_an_update,
+    "altered, media": alter_media,
     "order": turn_round,
     "repeated": repeat,
 }
@@ -191,6 +202,37 @@ def test_a_recalled_message_counts_as_read_and_its_absence_from_the_arithmetic_i
     assert kinds(conversation) == set()
     set_member(conversation, "bob", read_count=1)
     assert kinds(conversation) == {"unread"}
+
+
+def test_an_update_of_an_older_entry_comes_when_it_became_so() -> None:
+    conversation, ann, bob = talk()
+    updated = {**told(conversation.rows[2]), "change": 5}
+    set_row(conversation, 2, change=5)
+    conversation.change = 5
+    for witness in (ann, bob):
+        witness.held["p1-2", 3] = updated
+    bob.acked = []  # another device's
+    bob.streams[1].append(updated)
+    assert kinds(conversation, ann, bob) == set()
+
+
+def test_addresses_of_media_are_the_same_whatever_their_signatures() -> None:
+    conversation, ann, bob = talk()
+    set_row(conversation, 0, media={"id": "x", "url": "/uploads/x.jpg", "width": 4})
+    for witness, signature in ((ann, "?e=1&s=a"), (bob, "?e=2&s=b")):
+        shown = {**told(conversation.rows[0]), "media": {"id": "x", "url": f"/uploads/x.jpg{signature}", "width": 4}}
+        witness.held["p1-2", 1], witness.streams = shown, []
+    ann.acked[0] = ann.held["p1-2", 1]
+    assert kinds(conversation, ann, bob) == set()
+
+
+def test_what_a_user_put_out_of_their_list_need_not_be_asked_for() -> None:
+    conversation, ann, bob = talk()
+    set_member(conversation, "bob", hidden_seq=3)
+    del bob.held["p1-2", 3]
+    assert kinds(conversation, ann, bob) == set()
+    del bob.held["p1-2", 4]
+    assert kinds(conversation, ann, bob) == {"missed"}
 
 
 def test_who_is_away_may_lack_something_but_has_nothing_else() -> None:

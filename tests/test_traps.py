@@ -24,16 +24,6 @@ BROWSER = {
 }
 
 
-@pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
 def plain(deployment: Deployment) -> str:
     """Return the database's address as libpq takes it."""
     return deployment.postgres.url.replace("+psycopg", "")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bench.generator import closed_loop, flood, gathering, presence
+from bench.generator import asking, closed_loop, flood, gathering, polling, presence
 from bench.generator.job import Job, report
 
 KINDS: dict[str, Callable[[Job], dict[str, Any]]] = {
@@ -15,6 +15,8 @@ KINDS: dict[str, Callable[[Job], dict[str, Any]]] = {
     "idle": gathering.run_idle,
     "presence": presence.run_presence,
     "flood": flood.run_flood,
+    "unread": asking.run_unread,
+    "polling": polling.run_polling,
 }
 
 job = Job(**json.loads(sys.stdin.readline()))

@@ -54,6 +54,10 @@ class Crowd:
         self._blocked: set[Client] = set()
         self._memo: tuple[bytes, list[Reading]] = (b"", [])
 
+    def fileno(self) -> int:
+        """Readable when a client has something to read."""
+        return self._epoll.fileno()
+
     # --- opening and closing
 
     def make(self, users: Iterable[str]) -> list[Client]:

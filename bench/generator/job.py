@@ -29,6 +29,7 @@ class Job:
     warm_up: float = 1.0
     in_flight: int = 64
     rate: float = 10.0
+    groups: int = 50
     cycles: int = 5
     silent: bool = False
     flooding: bool = False

@@ -5,6 +5,7 @@ import time
 from array import array
 
 from bench.generator.crowd import Client, Crowd
+from bench.generator.http import Asker
 from bench.generator.latency import summarise
 from bench.generator.wire import ACK, DELIVERY, REFUSED, Reading
 
@@ -50,7 +51,7 @@ class Ledger:
         self.unfinished += 1
         self.crowd.write(client, self.crowd.wire.send(number, self.targets[client.user], self.run))
 
-    def take(self, client: Client, readings: list[Reading], now: float) -> None:
+    def take(self, client: Client | Asker, readings: list[Reading], now: float) -> None:
         """Book what a client read at this time."""
         for kind, number, payload in readings:
             if kind == DELIVERY:
@@ -79,7 +80,7 @@ class Ledger:
         if self.sending:
             self.send(self.sender[number])
 
-    def _is_copy(self, client: Client, number: int) -> bool:
+    def _is_copy(self, client: Client | Asker, number: int) -> bool:
         """What to make of a delivery that is not the next: ahead of others, which are missing now; late; or a copy."""
         if number > client.last:
             before = self.previous[number]

@@ -3,13 +3,25 @@
 import base64
 import json
 
-from bench.generator.wire import ACK, DELIVERY, FILLING, MARK, OTHER, REFUSED, Reading, marked_number
+from bench.generator.wire import (
+    ACK,
+    DELIVERY,
+    DIGITS,
+    FILLING,
+    MARK,
+    OTHER,
+    REFUSED,
+    Reading,
+    get_request,
+    marked_number,
+)
 
 __all__ = ["Native"]
 
 REPLY = b'{"re":'
 MESSAGE = b'{"event":"message",'
 ERROR = b'"error"'
+CURSOR = b'"cursor":"'
 HELLO = b'{"event":"hello"'
 
 SEND = (
@@ -62,3 +74,18 @@ class Native:
         if event.get("event") != "presence":
             return None
         return event["data"]["userId"], event["data"]["online"]
+
+    def ask_unread(self, address: str, token: str) -> bytes:
+        return get_request(address, "/api/v1/unread", token)
+
+    def unread(self, body: bytes) -> tuple[int, int]:
+        told = json.loads(body)
+        return len(told["conversations"]), told["total"]
+
+    def poll(self, address: str, token: str, stand: bytes) -> bytes:
+        return get_request(address, f"/api/v1/poll?cursor={stand.decode()}" if stand else "/api/v1/poll", token)
+
+    def polled(self, body: bytes, stand: bytes) -> tuple[bytes, bool, list[Reading]]:  # noqa: ARG002
+        at = body.rindex(CURSOR) + len(CURSOR)
+        numbers = [int(part[:DIGITS]) for part in body.split(MARK)[1:]]
+        return body[at : body.index(b'"', at)], True, [(DELIVERY, number, b"") for number in numbers]

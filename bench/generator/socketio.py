@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from bench.generator.wire import ACK, ANSWER, DELIVERY, FILLING, OTHER, REFUSED, Reading, marked_number
+from bench.generator.wire import ACK, ANSWER, DELIVERY, FILLING, OTHER, REFUSED, Reading, get_request, marked_number
 
 __all__ = ["SocketIO"]
 
@@ -14,6 +14,9 @@ EVENT = b"42"
 ANSWERED = b"43"
 MESSAGE = b'42["message",'
 PRESENCE = b'42["presence",'
+SEPARATOR = b"\x1e"
+POLLING = "/socket.io/?EIO=4&transport=polling"
+GREETS, POLLS, PONGS = b"g", b"p", b"a"  # what a client who polls does next; its session's id follows
 ERROR = b'{"error"'
 SEND = b'42%d["message:send",{"%s":"%s","type":"text","content":"#!%010d' + FILLING + b'","localId":"%s-%d"}]'
 
@@ -64,3 +67,28 @@ class SocketIO:
             return None
         event = json.loads(payload[len(EVENT) :])[1]
         return event["userId"], event["online"]
+
+    def ask_unread(self, address: str, token: str) -> bytes:
+        return get_request(address, "/unread", token)
+
+    def unread(self, body: bytes) -> tuple[int, int]:
+        told = json.loads(body)
+        return len(told["conversations"]), told["total"]
+
+    def poll(self, address: str, token: str, stand: bytes) -> bytes:
+        path = f"{POLLING}&sid={stand[1:].decode()}" if stand else POLLING
+        if stand[:1] in (b"", POLLS):
+            return get_request(address, path)
+        body = PONG if stand[:1] == PONGS else CONNECT + json.dumps({"token": token}).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain;charset=UTF-8\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def polled(self, body: bytes, stand: bytes) -> tuple[bytes, bool, list[Reading]]:
+        if not stand:
+            return GREETS + json.loads(body[1:])["sid"].encode(), False, []
+        if stand[:1] != POLLS:
+            return POLLS + stand[1:], False, []
+        packets = body.split(SEPARATOR)
+        readings = [self.read(packet) for packet in packets]
+        pinged = PING in packets
+        return (PONGS if pinged else POLLS) + stand[1:], any(map(self.is_ready, packets)), readings

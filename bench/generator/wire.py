@@ -2,7 +2,10 @@
 
 from typing import Protocol
 
-__all__ = ["ACK", "ANSWER", "DELIVERY", "FILLING", "MARK", "OTHER", "REFUSED", "Reading", "Wire", "marked_number"]
+__all__ = [
+    "ACK", "ANSWER", "DELIVERY", "DIGITS", "FILLING", "MARK", "OTHER", "REFUSED", "Reading", "Wire", "get_request",
+    "marked_number",
+]  # fmt: skip
 
 BODY_BYTES = 200
 MARK = b"#!"  # before the ten digits of a message's number in its content
@@ -56,6 +59,28 @@ class Wire(Protocol):
     def presence(self, payload: bytes) -> tuple[str, bool] | None:
         """The user and whether they are online, if this payload is a presence event."""
         ...
+
+    def ask_unread(self, address: str, token: str) -> bytes:
+        """The HTTP request for how much the token's user has not read."""
+        ...
+
+    def unread(self, body: bytes) -> tuple[int, int]:
+        """How many conversations the answer names, and how many messages are unread in all."""
+        ...
+
+    def poll(self, address: str, token: str, stand: bytes) -> bytes:
+        """The next HTTP request of a client who polls and stands there (nothing: at the beginning)."""
+        ...
+
+    def polled(self, body: bytes, stand: bytes) -> tuple[bytes, bool, list[Reading]]:
+        """What its answer says: where the client stands now, whether the server has let it in, what it read."""
+        ...
+
+
+def get_request(address: str, path: str, token: str = "") -> bytes:
+    """A GET over HTTP, with a token if there is one."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}\r\n".encode()
 
 
 def marked_number(payload: bytes) -> int:

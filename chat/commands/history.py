@@ -4,10 +4,9 @@ from typing import Any
 
 from chat.commands import Verb
 from chat.frames import Caller
+from chat.pages import Bounds
 from chat.paging import LIST_DEFAULT, LIST_MOST
 from chat.schemas import WholeNumber, WireId, WireSchema
-from chat.services import messages
-from chat.transaction import Transaction
 
 __all__ = ["HistorySchema"]
 
@@ -21,9 +20,10 @@ class HistorySchema(WireSchema):
     limit = WholeNumber(1, LIST_MOST, load_default=LIST_DEFAULT)
 
 
-def _history(tx: Transaction, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
-    bounds = data["before"], data["after"], data["limit"]
-    return messages.page(tx, caller.user_id, data["conversation_id"], *bounds)
+def _history(node: Any, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
+    bounds = Bounds(data["before"], data["after"], data["limit"])
+    page: dict[str, Any] = node.pages.page(caller.user_id, data["conversation_id"], bounds)
+    return page
 
 
-history = Verb("history", HistorySchema, _history, cost=2.0)
+history = Verb("history", HistorySchema, _history, cost=2.0, direct=True)

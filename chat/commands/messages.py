@@ -24,6 +24,9 @@ class MessageSendSchema(WireSchema):
     local_id = LocalId(
         allow_none=True, metadata={"description": "The client's own id; the same one means the same message, for ever."}
     )
+    media_id = WireId(
+        allow_none=True, metadata={"description": "The `id` of an upload (POST /uploads): with type image or file."}
+    )
     reply_to = WireId(allow_none=True)
     mentions = CommaList(WireId(), 50, allow_none=True)
     metadata = fields.Dict(keys=fields.String(), allow_none=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import orjson
 from marshmallow import fields
 from marshmallow.validate import Length
 
@@ -11,8 +12,6 @@ from chat.errors import ChatError
 from chat.frames import Caller
 from chat.ids import parse_conversation
 from chat.schemas import WholeNumber, WireId, WireSchema
-from chat.services import unread as counting
-from chat.transaction import Transaction
 
 __all__ = ["DeliveredSchema", "ReadManySchema", "ReadOneSchema", "ReadSchema", "UnreadSchema"]
 
@@ -50,8 +49,8 @@ class DeliveredSchema(WireSchema):
     seq = WholeNumber(1, required=True)
 
 
-def _unread(tx: Transaction, caller: Caller, _data: dict[str, Any]) -> dict[str, Any]:
-    return counting.counts(tx, caller.user_id)
+def _unread(node: Any, caller: Caller, _data: dict[str, Any]) -> orjson.Fragment:
+    return orjson.Fragment(node.tallies.answer(caller.user_id))
 
 
 def _read(node: Any, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def _numbers(node: Any, wire_ids: Iterable[str]) -> dict[str, int]:
     return {wire_id: numbers[place] for wire_id, place in places.items() if place in numbers}
 
 
-unread = Verb("unread", UnreadSchema, _unread, cost=2.0)
+unread = Verb("unread", UnreadSchema, _unread, cost=2.0, direct=True)
 read = Verb("read", ReadSchema, _read, direct=True)
 read_many = Verb("unread.read", ReadManySchema, _read_many, cost=5.0, direct=True)
 delivered = Verb("delivered", DeliveredSchema, _delivered, direct=True)

@@ -37,7 +37,10 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """What a child runs. `orphan` is the signal that it gets when its parent is gone, however that ended."""
+    """What a child runs. `orphan` is the signal that it gets when its parent is gone, however that ended.
+
+    What a `mute` one says on its stdout is thrown away; its errors are heard.
+    """
 
     argv: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -47,6 +50,7 @@ class Program:
     stop: signal.Signals = signal.SIGTERM
     orphan: signal.Signals = signal.SIGKILL
     pass_fds: Sequence[int] = ()
+    mute: bool = False
 
 
 def can_tie() -> bool:
@@ -110,7 +114,8 @@ class Child:
         account = program.account
         try:
             self._process = subprocess.Popen(  # noqa: S603
-                program.argv, env=program.environ, cwd=program.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                program.argv, env=program.environ, cwd=program.cwd, stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if program.mute else log, stderr=log,
                 start_new_session=True, pass_fds=program.pass_fds,
                 preexec_fn=_tie(program.orphan),  # noqa: PLW1509 (it makes two system calls)
                 user=account and account.uid, group=account and account.gid, extra_groups=account and [],

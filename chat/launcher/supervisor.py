@@ -32,7 +32,8 @@ __all__ = ["Supervisor", "main"]
 TICK_SECONDS = 1.0  # between two looks at heartbeat and readiness; a child's end is noticed at once
 DRAIN_SECONDS = 9.0  # for web server and Celery to finish what they do: a second more than gunicorn gives its workers
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-TOLD = ("ENVIRONMENT", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "REDIS_PREFIX", "JWT_SECRET", "DATA_DIR")
+SECRETS = ("JWT_SECRET", "MEDIA_SECRET")  # commands beside the server sign with them as it does
+TOLD = ("ENVIRONMENT", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "REDIS_PREFIX", "DATA_DIR", *SECRETS)
 HINT_SECONDS = 15.0  # without readiness after which a person wants to know why
 BACKLOG = 2048  # connections that wait while the web server starts anew: everybody comes back at once
 
@@ -187,7 +188,8 @@ class Supervisor:
         argv = [sys.executable, "-m", "celery", "-q", "-A", "tasks.worker", role, "--loglevel=WARNING", *flags]
         # SIGTERM would wait for tasks however long they take; this puts back into the queue what takes too long.
         stop = signal.SIGQUIT if role == "worker" else signal.SIGTERM
-        return Child(f"Celery's {role}", Program(argv, environ=self._environ, stop=stop))
+        # Its log goes to stderr. On stdout it asks for a second Ctrl+C at each stop, which would be bad advice.
+        return Child(f"Celery's {role}", Program(argv, environ=self._environ, stop=stop, mute=True))
 
     # Keeping it running.
 

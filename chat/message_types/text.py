@@ -4,18 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from chat.errors import ChatError
-from chat.message_types import MessageType
-from chat.text import is_seen
+from chat.message_types import MessageType, caption
 
 __all__ = ["text"]
 
 
 def _content(data: Mapping[str, Any], most: int) -> str:
-    content = str(data.get("content") or "").strip()
-    if not is_seen(content):
+    content = caption(data, most)
+    if not content:
         raise ChatError("empty_content")
-    if len(content) > most:
-        raise ChatError("content_too_long", details={"most": most})
     return content
 
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from chat.health import database_is_there, redis_is_there, tasks_are_done
+from chat.health import parts
 from chat.rest import answer, node
 
 __all__ = ["blueprint"]
@@ -21,17 +21,14 @@ def alive() -> Response:
 def ready() -> Response:
     """Say whether requests should come here: not without the database, and not while this process is leaving.
 
-    Redis and the task queue are shown and do not count: without them everything goes on, slower.
+    Redis, the task queue and the room for uploads are shown and do not count: without them everything else goes on.
     """
-    database, draining = database_is_there(node()), bool(node().draining)
-    parts = {
-        "database": "ok" if database else "down",
-        "redis": "ok" if redis_is_there(node()) else "degraded",
-        "tasks": "ok" if tasks_are_done(node()) else "degraded",
-    }
-    if draining or not database:
-        return answer({"status": "draining" if draining else "down", **parts}, 503)
-    return answer({"status": "ok" if set(parts.values()) == {"ok"} else "degraded", **parts}, 200)
+    there = parts(node())
+    told = {part: "ok" if yes else "down" if part == "database" else "degraded" for part, yes in there.items()}
+    draining = bool(node().draining)
+    if draining or not there["database"]:
+        return answer({"status": "draining" if draining else "down", **told}, 503)
+    return answer({"status": "ok" if all(there.values()) else "degraded", **told}, 200)
 
 
 @blueprint.get("/metrics")

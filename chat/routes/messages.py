@@ -9,8 +9,8 @@ __all__ = ["blueprint"]
 
 blueprint = Blueprint("messages", __name__, url_prefix="/api/v1")
 REFUSALS = (
-    "not_a_member", "muted", "unknown_user", "empty_content", "content_too_long", "local_id_conflict", "rate_limited",
-    "overloaded", "unavailable",
+    "not_a_member", "muted", "unknown_user", "empty_content", "content_too_long", "unknown_media", "local_id_conflict",
+    "rate_limited", "overloaded", "unavailable",
 )  # fmt: skip
 
 

@@ -1,14 +1,17 @@
 """The page at `/` and its files under `/web/`: static, the same for everybody, nothing in them is secret.
 
 Browsers keep the files but ask each time whether they are still right (304 by ETag): so a new version is there at the
-next reload, and modules of two versions never run together. The policy lets nothing in that is not this server's.
+next reload, and modules of two versions never run together. The policy lets nothing in that is not this server's, but
+for pictures from the storage of its uploads.
 """
 
 from pathlib import Path
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, current_app, send_from_directory
 
-__all__ = ["HEADERS", "blueprint"]
+from chat.storage_address import storage_origin
+
+__all__ = ["HEADERS", "blueprint", "policy"]
 
 FILES = Path(__file__).resolve().parent.parent / "web"
 
@@ -46,4 +49,10 @@ def file(name: str) -> Response:
 def protect(response: Response) -> Response:
     """Put the headers on every answer of this blueprint, errors included."""
     response.headers.update(HEADERS)
+    response.headers["Content-Security-Policy"] = policy(storage_origin(current_app.config))
     return response
+
+
+def policy(storage: str) -> str:
+    """Return the policy of a server whose pictures browsers load from another origin; empty: from this one."""
+    return POLICY.replace("img-src 'self'", f"img-src 'self' {storage}") if storage else POLICY

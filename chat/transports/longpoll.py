@@ -5,184 +5,44 @@ here, its session goes on collecting between two polls, and the next poll is ans
 """
 
 import random
+import re
 import time
-from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gevent
 from flask import Flask, Response, current_app, request
-from gevent.event import Event as Signal
 
-from chat.cursor import RECENT, Cursor
+from chat.cursor import Cursor
 from chat.errors import ChatError, CloseReason
-from chat.frames import CONVERSATION, Caller, Event
-from chat.protocols import native
+from chat.frames import Caller
+from chat.origins import cors_headers, patterns_of
 from chat.rest import SESSION, answer, caller, describe, loaded
 from chat.schemas import Text, WholeNumber, WireSchema
 from chat.session import Session, State
 from chat.sessions import Admitted
-from chat.transports.hangup import hang_up
+from chat.shortcut import Answer, add_shortcut
+from chat.transports.chain import NONCE, Chain
+from chat.transports.pollline import PollLine
 
-__all__ = ["Chain", "Polls", "mount"]
+__all__ = ["Polls", "mount"]
 
 LINGER = 35.0  # seconds a chain is kept between two polls: a lease
-KEPT = 256  # events kept for the next poll; beyond, it reads the log
 JITTER = 0.12  # share of its time by which a poll may end early, so that not all come back at once: 3 s of 25
 OPEN_SECONDS = 12.0  # for the database to let a session in
-LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
-NONCE = "~"  # between a chain's id and how many events of it were handed over here
+
+
+DEFAULT = 25  # seconds for which a poll asks to be held that says nothing of it
+# The query of most polls; other spellings of it take the long way.
+PLAIN = re.compile(r"cursor=([A-Za-z0-9_-]+)(?:&timeout=([0-9]|[1-5][0-9]|60))?")
 
 
 class PollSchema(WireSchema):
     """What a poll takes: the cursor of the answer before, and how long it may be held, in seconds."""
 
     cursor = Text(4_096, load_default="")
-    timeout = WholeNumber(0, 60, load_default=25)
-
-
-class Chain:
-    """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
-
-    __slots__ = (
-        "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits", "closed",
-        "login_id", "opened", "polled", "session",
-    )  # fmt: skip
-
-    kind = "longpoll"
-    provable = False
-
-    def __init__(self, node: Any, cursor: Cursor | None, login_id: int):
-        self._node = node
-        self.session: Session
-        self.login_id = login_id
-        self._new = cursor is None
-        self._base = cursor or Cursor("", "", 0, 0)  # where the client stands with everything before `_events`
-        self._events: list[Event] = []
-        self._count = 0  # events acknowledged and let go
-        self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
-        self._told = frozenset(self._base.lately)  # by another process: this one may not have heard of it yet
-        self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
-        self._gone = False
-        self.closed: Event | None = None
-        self.opened = Signal()
-        self.polled = time.monotonic()
-        self._waits: list[Signal] = []  # one for each poll that waits
-
-    @property
-    def waiting(self) -> int:
-        """How many polls are there at this moment: those that wait, or the one that begins the chain."""
-        return len(self._waits) or int(not self.opened.is_set())
-
-    def event(self, event: Event) -> None:
-        """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
-        if event.name == "cursor" or (event.name == "hello" and not self._new):
-            return
-        if event.change and (_place(event), event.change) in self._told:
-            return
-        if len(self._events) >= KEPT and not self.waiting:
-            if event.logged:
-                self._gone = True
-            return
-        self._events.append(event)
-        self._node.hub.dirty.append(self)
-
-    def live(self) -> None:
-        """The session is live: the poll that begins the chain may be answered."""
-        self.opened.set()
-
-    def flush(self) -> None:
-        """Let the poll that waits be answered."""
-        for signal in self._waits:
-            signal.set()
-
-    def reply(self, number: Any, data: bytes) -> None:
-        """No command comes this way."""
-
-    def failure(self, number: Any, error: ChatError) -> None:
-        """No command comes this way."""
-
-    def ping(self) -> None:
-        """A poll proves by its cursor only."""
-
-    def look(self) -> None:
-        """A poll proves by its cursor only."""
-
-    def pause(self) -> None:
-        """No command comes this way."""
-
-    def resume(self) -> None:
-        """No command comes this way."""
-
-    def close(self, reason: CloseReason, farewell: Event | None) -> None:
-        """Answer the poll that waits with the farewell, if there is one."""
-        self.closed = farewell or Event("bye", b'{"code":"%b"}' % reason.code.encode(), "u", 0, logged=False)
-        self.flush()
-        self.opened.set()
-
-    def acknowledge(self, cursor: Cursor) -> bool:
-        """The client has what the cursor says: let it go. False: this chain cannot go on from there."""
-        place = cursor.session_id.partition(NONCE)[2]
-        if self._gone or not place.isdecimal() or not self._count <= int(place) <= self._count + len(self._events):
-            return False
-        taken = int(place) - self._count
-        self._count += taken
-        del self._events[:taken]
-        self.session.sent = None
-        self.session.taken_us = cursor.time_us
-        return True
-
-    def wait(self, seconds: float, sock: Any) -> None:
-        """Wait until there is something, the time is over, or the client hangs up on its socket."""
-        signal = Signal()
-        self._waits.append(signal)
-        try:
-            if not self._events and self.closed is None:
-                with hang_up(sock, signal.set):
-                    signal.wait(seconds)
-        finally:
-            self._waits.remove(signal)
-            self.polled = self.session.heard = time.monotonic()
-
-    def taken(self, most: int) -> tuple[list[bytes], Cursor]:
-        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go.
-
-        Behind the last event of a chain that was ended stands the farewell.
-        """
-        frames: list[bytes] = []
-        for event in self._events:
-            frame = event.encoded(self.kind, native.encode_event)
-            most -= len(frame)
-            if frames and most < 0:
-                break
-            frames.append(frame)
-        everything = len(frames) == len(self._events)
-        for event in self._events[: len(frames)]:
-            self._remember(event)
-        if everything and self.session.state is State.LIVE:
-            self._base = self._node.cursor()
-        place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
-        if everything and self.closed is not None:
-            frames.append(native.encode_event(self.closed))
-        since = time.monotonic() - LATELY
-        lately = tuple(told for told, moment in self._lately.items() if moment > since)
-        return frames, self._base._replace(session_id=place, seen=dict(self._seen), lately=lately)
-
-    def _remember(self, event: Event) -> None:
-        now = time.monotonic()
-        for place, change, seq in event.told or ((_place(event), event.change, event.seq),):
-            if change:
-                self._lately[place, change] = now
-                if place:
-                    self._seen[place] = (change, max(seq, self._seen.pop(place, (0, 0))[1]))
-        while len(self._seen) > RECENT:
-            self._seen.popitem(last=False)
-        while len(self._lately) > RECENT:
-            del self._lately[next(iter(self._lately))]
-
-
-def _place(event: Event) -> int:
-    """Return the conversation in which a change has its number, or 0 for the user's own changes."""
-    return event.target if event.scope == CONVERSATION else 0
+    timeout = WholeNumber(0, 60, load_default=DEFAULT)
 
 
 class Polls:
@@ -265,15 +125,66 @@ def mount(app: Flask) -> None:
             raise ChatError("too_many_sessions", retry_after=1)
         if cursor is not None:
             _prove(node, who.user_id, cursor)
+            if node.draining:  # on a connection that was kept, and ends with this answer: the next poll goes elsewhere
+                return answer(b'{"events":[],"cursor":"%b"}' % asked["cursor"].encode(), 200)
         chain = polls.chain(cursor, who.login_id)
         if chain is None:
             chain = polls.begin(_admitted(node, who), cursor, request.remote_addr or "")
-        seconds = min(asked["timeout"], app.config["POLL_SECONDS"]) * random.uniform(1 - JITTER, 1)  # noqa: S311
-        chain.wait(seconds if cursor is not None else 0.0, request.environ.get("chat.socket"))
-        frames, stands = chain.taken(app.config["POLL_BYTES"])
-        told = answer(b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode()), 200)
+        chain.wait(_seconds(node, asked["timeout"]) if cursor else 0.0, request.environ.get("chat.socket"))
+        told = answer(_polled(node, chain), 200)
         told.headers[SESSION] = chain.session.id  # a chain begun with a cursor gets no hello
         return told
+
+    quickly = partial(_quickly, polls, patterns_of(app.config))
+    add_shortcut(app, "/api/v1/poll", quickly, query=True)
+
+
+def _quickly(polls: Polls, patterns: Sequence[str], node: Any, who: Caller, environ: dict[str, Any]) -> Answer | None:
+    """Answer a plain poll; if it has to wait, its connection is taken out of the web server."""
+    poll = _goes_on(polls, node, who, environ["QUERY_STRING"])
+    if poll is None:
+        return None
+    chain, seconds = poll
+    if chain.ready or not PollLine.may_take(environ):
+        chain.wait(seconds, environ.get("chat.socket"))
+        return Answer(_polled(node, chain), ((SESSION, chain.session.id),))
+    authorization: str = environ["HTTP_AUTHORIZATION"]
+
+    def go_on(line: PollLine, query: str) -> bool:
+        caller = node.auth.believed(authorization)
+        poll = _goes_on(polls, node, caller, query) if caller is not None else None
+        if poll is not None:
+            line.take()
+            line.wait_for(*poll)
+        return poll is not None
+
+    cross = cors_headers(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns)
+    PollLine(environ, cross, go_on, partial(_polled, node)).wait_for(chain, seconds)
+    return Answer(b"")  # the line answers
+
+
+def _goes_on(polls: Polls, node: Any, who: Caller, query: str) -> tuple[Chain, float] | None:
+    """Return the chain that a plain poll goes on with, if it is here, and how long the poll waits."""
+    asked = PLAIN.fullmatch(query)
+    cursor = Cursor.decode(asked[1]) if asked else None
+    if asked is None or cursor is None or polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
+        return None
+    chain = polls.chain(cursor, who.login_id)
+    if chain is None:
+        return None
+    _prove(node, who.user_id, cursor)
+    return chain, _seconds(node, int(asked[2] or DEFAULT))
+
+
+def _seconds(node: Any, asked: int) -> float:
+    longest: float = min(asked, node.config["POLL_SECONDS"])
+    return longest * random.uniform(1 - JITTER, 1)  # noqa: S311
+
+
+def _polled(node: Any, chain: Chain) -> bytes:
+    """Return an answer's body: what the chain has."""
+    frames, stands = chain.taken(node.config["POLL_BYTES"])
+    return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode())
 
 
 def _admitted(node: Any, who: Caller) -> Admitted:

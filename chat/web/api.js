@@ -1,6 +1,7 @@
 /** The server's REST verbs as this page uses them: one function each, answers passed on as they come. */
 
 import { exchange } from './http.js';
+import { postFile } from './postfile.js';
 
 const enc = encodeURIComponent;
 
@@ -14,14 +15,24 @@ export class Api {
     this.account = account;
   }
 
-  /** One authenticated exchange; a token that was refused is renewed once. */
-  async call(method, path, options = {}) {
+  /** One authenticated exchange. */
+  call(method, path, options = {}) {
+    return this.#authenticated((token) => exchange(method, path, { ...options, token }));
+  }
+
+  /** Upload a file; `onProgress(share)` is told how much of it is gone. Returns what the server made of it. */
+  upload(file, { signal, onProgress }) {
+    return this.#authenticated((token) => postFile('/uploads', file, { token, signal, onProgress }));
+  }
+
+  /** Run `work(token)`; a token that was refused is renewed once. */
+  async #authenticated(work) {
     const token = await this.account.token();
     try {
-      return await exchange(method, path, { ...options, token });
+      return await work(token);
     } catch (error) {
       if (error.status !== 401) throw error;
-      return exchange(method, path, { ...options, token: await this.account.token({ fresh: true }) });
+      return work(await this.account.token({ fresh: true }));
     }
   }
 

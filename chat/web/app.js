@@ -1,9 +1,11 @@
 /** The page once somebody is in: its parts are made here, wired together, and drawn when something changes. */
 
 import { Api } from './api.js';
+import { Attachments } from './attachments.js';
 import { CatchUp } from './catchup.js';
 import { Connection } from './connection.js';
 import { el } from './dom.js';
+import { sizeWords } from './media.js';
 import { Outbox } from './outbox.js';
 import { People } from './people.js';
 import { Reading } from './reading.js';
@@ -12,13 +14,14 @@ import { TO_LIST, parseRoute } from './route.js';
 import { Store } from './store.js';
 import { drawTitle } from './title.js';
 import { Typing } from './typing.js';
+import { Uploads } from './uploads.js';
 import { Banner } from './views/banner.js';
 import { MembersSheet } from './views/members.js';
 import { Room } from './views/room.js';
 import { openAccount, openJoinGroup, openNewGroup, showConversation } from './views/sheets.js';
 import { Sidebar } from './views/sidebar.js';
 import { toast } from './views/toast.js';
-import { reasonOf, say } from './words.js';
+import { language, reasonOf, say } from './words.js';
 
 const TICK = 2000; // ms: typing lapses, "yesterday" begins
 
@@ -31,6 +34,7 @@ export class App {
     this.store = new Store();
     this.api = new Api(account);
     this.line = { state: 'idle', carrier: null };
+    this.lives = 0; // how often the line has come to life
     this.ready = false;
     this.limits = null;
     this.#makeParts();
@@ -43,7 +47,11 @@ export class App {
     this.connection = new Connection({ account, api, onEvent, onState: (line) => this.#lineIs(line) });
     const { connection } = this;
     this.catchUp = new CatchUp({ api, connection, store, onReady: () => this.#isReady() });
-    this.outbox = new Outbox({ store, connection });
+    this.attachments = new Attachments({ store });
+    const { attachments } = this;
+    this.outbox = new Outbox({ store, connection, attachments });
+    const onUploaded = () => this.outbox.pump();
+    this.uploads = new Uploads({ api, store, connection, attachments, onUploaded });
     this.reading = new Reading({ store, connection });
     this.typing = new Typing({ connection });
     this.people = new People({ api, store });
@@ -67,8 +75,11 @@ export class App {
   start(user) {
     this.store.clear(user);
     this.outbox.restore();
+    this.attachments.restore();
+    this.uploads.start();
     this.store.subscribe(() => this.#drawSoon());
     const { signal } = this.#stops;
+    this.room.intake.listen(signal);
     addEventListener('hashchange', () => this.#routed(), { signal });
     addEventListener('focus', () => this.#drawSoon(), { signal });
     document.addEventListener('visibilitychange', () => this.#drawSoon(), { signal });
@@ -81,7 +92,9 @@ export class App {
   stop() {
     this.#stops.abort();
     clearInterval(this.ticking);
+    this.uploads.stop();
     this.connection.stop();
+    this.attachments.clear();
     for (const dialog of document.querySelectorAll('dialog')) dialog.close();
     drawTitle(0);
   }
@@ -131,6 +144,13 @@ export class App {
     }
   }
 
+  /** Why a message was refused, for a person. */
+  reason({ error }) {
+    const { unit, most = this.room.fileLimit } = error.details ?? {};
+    const code = unit === 'pixels' ? 'too_many_pixels' : error.code;
+    return reasonOf({ ...error, code }, { most: sizeWords(most, language), pixels: Math.floor(most / 1e6) });
+  }
+
   #hear(frame) {
     if (frame.event === 'hello') this.#greet(frame.data);
     this.catchUp.hear(frame);
@@ -159,11 +179,15 @@ export class App {
   #lineIs(line) {
     this.line = line;
     this.banner.show(line);
-    if (line.state === 'live') this.#pump();
+    if (line.state === 'live') {
+      this.lives += 1;
+      this.#pump();
+    }
     this.#drawSoon();
   }
 
   #pump() {
+    this.uploads.pump();
     this.outbox.pump();
     this.reading.pump();
     this.catchUp.ask();

@@ -1,5 +1,7 @@
 /** Reading a conversation's past: the newest page when it is opened, older ones as they are scrolled to. */
 
+import { mediaOf } from './media.js';
+
 const PAGE = 50; // entries
 
 export class History {
@@ -30,6 +32,17 @@ export class History {
   again() {
     this.failed = false;
     return this.conversation.opened ? this.older() : this.open();
+  }
+
+  /** Read one entry anew, for the addresses in it expire. Returns it, or null where it carries nothing any more. */
+  async refresh({ seq }) {
+    const { conversation } = this;
+    const page = await this.api.messages(conversation.id, { before: seq + 1, limit: 1 }).catch(() => null);
+    const [entry] = page?.messages ?? [];
+    if (entry?.seq !== seq) return null;
+    conversation.absorbEntry(entry);
+    this.store.changed();
+    return mediaOf(entry) && entry;
   }
 
   async #read(which, absorb) {

@@ -54,16 +54,17 @@ function contents({ body, token, once, session }) {
 }
 
 async function answerOf(response) {
-  const text = await response.text();
-  const answer = parse(text);
-  if (response.ok) return answer;
-  const error = answer?.error ?? { code: `http_${response.status}`, message: response.statusText };
-  throw new ApiError({ retryAfter: retryAfterOf(response), ...error }, response.status);
+  const { status, statusText, headers } = response;
+  return judged({ status, statusText, retryAfter: headers.get('Retry-After') }, await response.text());
 }
 
-function retryAfterOf(response) {
-  const seconds = Number(response.headers.get('Retry-After'));
-  return seconds > 0 ? seconds : undefined;
+/** The JSON of an answer, or the ApiError that it is: thrown. */
+export function judged({ status, statusText, retryAfter }, text) {
+  const answer = parse(text);
+  if (status >= 200 && status < 300) return answer;
+  const error = answer?.error ?? { code: `http_${status}`, message: statusText };
+  const seconds = Number(retryAfter);
+  throw new ApiError({ retryAfter: seconds > 0 ? seconds : undefined, ...error }, status);
 }
 
 /** A proxy's error page is not JSON; its status says enough. */

@@ -21,8 +21,8 @@ export function say(key, values = {}) {
   return sentence.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
 }
 
-/** What went wrong, for a person: our words for the codes we know, else the server's. */
-export function reasonOf(error) {
+/** What went wrong, for a person: our words for the codes we know, else the server's. `values` are told in it. */
+export function reasonOf(error, values = {}) {
   const key = `error.${error.code}`;
-  return key in words ? say(key) : error.message || String(error.code);
+  return key in words ? say(key, values) : error.message || String(error.code);
 }

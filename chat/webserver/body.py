@@ -1,4 +1,4 @@
-"""The body of an HTTP request, read from the connection before a deadline, however slowly it trickles."""
+"""The body of an HTTP request, read from the connection no slower than at a pace, however it trickles."""
 
 import sys
 import time
@@ -8,19 +8,18 @@ from typing import Any
 import gevent
 from gevent import pywsgi
 
+from chat.pace import Pace
 from chat.webserver.head import RequestHead
 
 __all__ = ["Body"]
 
-BODY_SECONDS = 30.0  # for a whole body, beside its length at the pace below
-BODY_PACE = 16_384  # bytes a second: a poor phone line
 CHUNKED_BYTES = 10_485_760  # what a body of unknown length is reckoned as
 
 
 class Body(pywsgi.Input):  # type: ignore[misc]
     """A request's body, `wsgi.input`. `on_error` is told before an OSError is raised: the connection is useless."""
 
-    __slots__ = ("_deadline", "_on_error")
+    __slots__ = ("_on_error", "_pace")
 
     def __init__(self, rfile: Any, sock: Any, head: RequestHead, on_error: Callable[[], None]):
         chunked = head.length == -1
@@ -28,7 +27,7 @@ class Body(pywsgi.Input):  # type: ignore[misc]
         length = None if chunked else head.length
         super().__init__(rfile, length, socket=sock if expects else None, chunked_input=chunked)
         self._on_error = on_error
-        self._deadline = time.monotonic() + BODY_SECONDS + (CHUNKED_BYTES if chunked else length or 0) / BODY_PACE
+        self._pace = Pace()
 
     @property
     def left(self) -> int:
@@ -47,11 +46,14 @@ class Body(pywsgi.Input):  # type: ignore[misc]
         return self._in_time(super().readline, size)
 
     def _in_time(self, read: Any, length: int | None) -> bytes:
+        expected = CHUNKED_BYTES if self.chunked_input else (self.content_length or 0) - self.position
+        begun = time.monotonic()
         try:
-            left = max(0.001, self._deadline - time.monotonic())
-            with gevent.Timeout(left, TimeoutError("the body did not come in time")):
+            wait = self._pace.seconds_for(expected if length is None else min(length, expected))
+            with gevent.Timeout(wait, TimeoutError("the body did not come in time")):
                 data: bytes = read(length)
-                return data
         except (OSError, ValueError) as error:
             self._on_error()
             raise OSError(f"request body: {error}") from error
+        self._pace.note(len(data), time.monotonic() - begun)
+        return data

@@ -20,10 +20,11 @@ from chat.webserver.head import HEAD_BYTES, LINE_BYTES, BadRequestError, Request
 if TYPE_CHECKING:
     from chat.webserver.worker import Server
 
-__all__ = ["Handler"]
+__all__ = ["LAST_SECONDS", "Handler"]
 
 FIRST_SECONDS = 20.0  # until the first byte of a connection: browsers open some in advance
 IDLE_SECONDS = 75.0  # between two requests: above the 60 s for which common proxies keep a connection to us
+LAST_SECONDS = 0.5  # the same while the server stops: what is on its way still gets its answer
 HEAD_SECONDS = 10.0  # for a whole head, from its first byte on, however it trickles
 STALL_SECONDS = 30.0  # in which a body or an answer must move by a byte at least
 DISCARD_BYTES = 65_536  # of a body that nobody read: more is cheaper to leave unread, closing the connection
@@ -36,7 +37,8 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
 
     The environ has `chat.detach`, a function that takes the connection away from here (see `detach`), and for a
     transport that does so by itself `chat.socket` (gevent's), `chat.rfile` (the buffered reader) and the key
-    `chat.detached`, which it must set first.
+    `chat.detached`, which it must set first. Who took a connection and has no more use for it gives it back with
+    `environ["chat.server"].resume(socket, environ["chat.peer"])`. `chat.head` is the request's head as it came.
     """
 
     server: "Server"
@@ -94,6 +96,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         self.command, self.path, self.request_version = self.head.method, self.head.target, self.head.version
         self.close_connection = not self.head.keep_alive
         self.environ = self.get_environ()
+        self.environ["chat.head"] = data
         self.application = self.server.application
         self.handle_one_response()
         return not (self._detached or self.close_connection)
@@ -110,7 +113,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         return data.removeprefix(b"\r\n")
 
     def _await_bytes(self) -> bytes:
-        self.socket.settimeout(self._wait)
+        self.socket.settimeout(LAST_SECONDS if self.server.draining else self._wait)
         self.server.idle.add(self)
         try:
             return self.rfile.peek()  # type: ignore[no-any-return]
@@ -154,6 +157,7 @@ class Handler(pywsgi.WSGIHandler):  # type: ignore[misc]
         # Permessage-deflate costs 100 kB a connection, and libraries accept it wherever it is offered.
         environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         environ["chat.socket"], environ["chat.rfile"], environ["chat.detach"] = self.socket, self.rfile, self.detach
+        environ["chat.server"], environ["chat.peer"] = self.server, self.client_address
         return environ
 
     def _add_body(self, environ: dict[str, Any]) -> None:

@@ -8,16 +8,22 @@ import time
 from typing import Any
 
 import gevent
+import gevent.socket
 from gevent import pywsgi
 from gevent.event import Event
 from gevent.pool import Pool
 from gunicorn.workers.ggevent import GeventWorker
 
 from chat.webserver.descriptors import DESCRIPTOR_RESERVE, usable_descriptors
-from chat.webserver.handler import Handler
+from chat.webserver.handler import LAST_SECONDS, Handler
 
 __all__ = ["Server", "Worker"]
 
+HEARD_SECONDS = (
+    1.0  # in which a Redis is reached that is there; who comes is not told before who comes and goes elsewhere
+)
+READY_SECONDS = 5.0  # in which a database is reached that is there; without it /readyz has to say so
+BACKLOG = 2_048  # connections taken at most when the listener closes: as many as wait for it
 UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
 
 
@@ -50,6 +56,11 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         self._refuse(accepted[0])
         return None
 
+    def resume(self, raw: socket.socket, address: Any) -> None:
+        """Serve a connection on that was taken away with `detach`; nothing of the next request may have been read."""
+        client = gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach())
+        gevent.spawn(self.do_handle, client, address)
+
     @staticmethod
     def _refuse(client: Any) -> None:
         body = b'{"error":{"code":"overloaded","message":"too many connections","retryAfter":5}}'
@@ -62,9 +73,26 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
             client.close()
 
     def drain(self) -> None:
-        """Take no more connections, end idle ones, let each answer under way be its connection's last."""
+        """Take no more connections, and let the next answer of each be its last.
+
+        Whoever has connected already is still served: closing the listener would reset them.
+        """
         self.draining = True
+        for _ in range(BACKLOG):
+            accepted = None if self.full() else self.do_read()
+            if not accepted:
+                break
+            self.do_handle(*accepted)
         self.close()
+
+    def close(self) -> None:
+        """Close the listener. Connections that were taken away and are given back afterwards are served on."""
+        kept: dict[str, Any] = {name: self.__dict__[name] for name in ("_handle", "_spawn") if name in self.__dict__}
+        super().close()
+        self.__dict__.update(kept)
+
+    def end_idle(self) -> None:
+        """End the connections that wait for another request."""
         for handler in list(self.idle):
             try:
                 handler.socket.shutdown(socket.SHUT_RD)
@@ -83,6 +111,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until told to stop (or until the master is gone), then drain."""
         self._told = Event()
+        self._await_node()
         servers = [self._serve(listener) for listener in self.sockets]
         while self.alive:
             self.notify()
@@ -95,6 +124,24 @@ class Worker(GeventWorker):  # type: ignore[misc]
         if hasattr(self, "_told"):
             gevent.get_hub().loop.run_callback_threadsafe(self._told.set)
 
+    def _await_node(self) -> None:
+        """Let who connects wait until the application knows its database and hears the others; but not for long."""
+        begun = time.monotonic()
+        while self.alive and time.monotonic() - begun < self._patience():
+            self.notify()
+            self._told.wait(0.02)
+
+    def _patience(self) -> float:
+        """Return for how many seconds in all it is worth waiting."""
+        if self._node is None:
+            return 0.0
+        hears = self._node.log.epoch is not None
+        return READY_SECONDS if not self._node.generation else 0.0 if hears else HEARD_SECONDS
+
+    @property
+    def _node(self) -> Any:
+        return getattr(self.wsgi, "extensions", {}).get("chat.node")
+
     def _serve(self, listener: Any) -> Server:
         listener.setblocking(1)
         environ = {"wsgi.multithread": True, "wsgi.multiprocess": self.cfg.workers > 1}
@@ -103,17 +150,34 @@ class Worker(GeventWorker):  # type: ignore[misc]
         return server
 
     def _drain(self, servers: list[Server]) -> None:
+        """Close the door first: a proxy that is refused turns to another server at once.
+
+        Told to go while the door was open, everybody would come back to the server with the fewest clients: this one.
+        """
         deadline = time.monotonic() + self.cfg.graceful_timeout
-        node = getattr(self.wsgi, "extensions", {}).get("chat.node")
-        if node is not None:  # first, while we still listen, so that a load balancer can see in /readyz what goes on
-            try:
-                node.drain(timeout=self.cfg.graceful_timeout / 2)
-            except Exception:  # a fault there must not keep the worker from ending
-                self.log.exception("The sessions could not be drained")
         for server in servers:
             server.drain()
+        self._await_last_requests(servers)
+        if self._node is not None:
+            try:
+                self._node.drain(timeout=self.cfg.graceful_timeout / 2)
+            except Exception:  # a fault there must not keep the worker from ending
+                self.log.exception("The sessions could not be drained")
         while any(server.busy for server in servers) and time.monotonic() < deadline:
             self.notify()
             gevent.sleep(0.02)
         for server in servers:
             server.stop(timeout=0)
+
+    def _await_last_requests(self, servers: list[Server]) -> None:
+        """End idle connections a moment later: a proxy that uses one just now would get no answer, and give up.
+
+        What a proxy uses often is used within that moment, and told with the answer that it was the last one.
+        """
+        deadline = time.monotonic() + LAST_SECONDS
+        gevent.sleep(0)  # those who connected last
+        while any(server.idle for server in servers) and time.monotonic() < deadline:
+            self.notify()
+            gevent.sleep(0.02)
+        for server in servers:
+            server.end_idle()

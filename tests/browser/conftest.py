@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.person import Person
 from tests.deployment import Deployment
+from tests.programs import CHROMIUM
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 NUMBERS = itertools.count(os.getpid() * 1000)  # user names are never given twice, for the server outlives a test
 
 MakePerson = Callable[..., Person]

@@ -50,12 +50,22 @@ function begin() {
     line.asked.shift().reject(error);
     await settled();
   };
-  const outbox = new Outbox({ store, connection: line });
+  const attachments = { held: [], hold: (localId, picked) => attachments.held.push([localId, picked]) };
+  const outbox = new Outbox({ store, connection: line, attachments });
   outbox.restore();
   const conversation = (id = 'p1-2') => store.conversations.get(id);
   const post = (content, id) => outbox.post({ conversation: conversation(id), content });
-  return { store, line, outbox, conversation, post };
+  const attach = (content, ...names) =>
+    outbox.post({ conversation: conversation(), content, files: names.map(pickedOf) });
+  const uploaded = (name, id = `m ${name}`, kind = 'image') => {
+    const told = (message) => (message.file?.name === name ? { ...message, media: { id, kind } } : message);
+    store.pending = store.pending.map(told);
+    outbox.pump();
+  };
+  return { store, line, outbox, conversation, post, attach, attachments, uploaded };
 }
+
+const pickedOf = (name) => ({ file: { name, size: 7, type: 'image/png' }, preview: null, width: 4, height: 3 });
 
 test('messages of a conversation go one after the other, those of another do not wait for them', async () => {
   const { store, line, post, conversation } = begin();
@@ -151,4 +161,68 @@ test('half an emoji does not spoil the line', () => {
   const { line, post } = begin();
   post('a\ud83d b\ud83d\ude00');
   assert.equal(line.asked[0].data.content, 'a\ufffd b😀');
+});
+
+test('a file is sent once it is uploaded, and what is said to several goes with the last', async () => {
+  const { line, attach, attachments, uploaded, store } = begin();
+  attach('look', 'a.png', 'b.png');
+  assert.deepEqual(
+    attachments.held.map(([localId, { file }]) => [localId, file.name]),
+    store.pending.map(({ localId, file }) => [localId, file.name]),
+  );
+  uploaded('b.png');
+  assert.equal(line.asked.length, 0); // it waits for the one before it
+  uploaded('a.png');
+  await line.answer();
+  await line.answer();
+  assert.equal(store.pending.length, 0);
+  assert.deepEqual(
+    store.conversations.get('p1-2').entries.map(({ type, mediaId, content }) => [type, mediaId, content]),
+    [
+      ['image', 'm a.png', undefined],
+      ['image', 'm b.png', 'look'],
+    ],
+  );
+});
+
+test('a text does not wait for a file on its way, and what is no picture goes as a file', () => {
+  const { line, attach, post, uploaded } = begin();
+  attach('', 'a.pdf');
+  post('meanwhile');
+  uploaded('a.pdf', 'm1', 'file');
+  assert.deepEqual(
+    line.asked.map(({ data }) => [data.type, data.mediaId]),
+    [
+      ['text', undefined],
+      ['file', 'm1'],
+    ],
+  );
+});
+
+test('after a reload the same upload is sent under the same localId', () => {
+  const first = begin();
+  first.attach('', 'a.png');
+  first.uploaded('a.png');
+  first.store.changed();
+  const second = begin();
+  second.outbox.pump();
+  assert.deepEqual(second.line.asked[0].data, first.line.asked[0].data);
+});
+
+test('of two copies of a tab that upload the same file one message remains', async () => {
+  const { line, attach, uploaded, store } = begin();
+  attach('', 'a.png');
+  uploaded('a.png');
+  await line.refuse(new ApiError({ code: 'local_id_conflict' }, 409));
+  assert.equal(store.pending.length, 0);
+});
+
+test('an upload that the server has thrown away is made once more', async () => {
+  const { line, attach, uploaded, store, outbox } = begin();
+  attach('', 'a.png');
+  uploaded('a.png');
+  await line.refuse(new ApiError({ code: 'unknown_media' }, 400));
+  assert.equal(store.pending[0].error.code, 'unknown_media');
+  outbox.retry(store.pending[0].localId);
+  assert.deepEqual([store.pending[0].media, line.asked.length], [null, 0]);
 });

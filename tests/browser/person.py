@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import requests
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, FilePayload, Locator, Page, expect
 
 PASSWORD = "correct horse battery"
 PATIENCE = 15_000  # ms until something that has to happen counts as not happening
@@ -83,6 +83,36 @@ class Person:
         for text in texts:
             self.page.get_by_label("Write a message").fill(text)
             self.page.keyboard.press("Enter")
+
+    def attach(self, *files: FilePayload) -> None:
+        """Choose files by the button; they lie beside the text, not sent yet."""
+        before = self.tray.count()
+        with self.page.expect_file_chooser() as chooser:
+            self.page.get_by_role("button", name="Add photos").click()
+        chooser.value.set_files(list(files))
+        expect(self.tray).to_have_count(before + len(files))
+
+    def shows(self, *files: FilePayload, caption: str = "") -> None:
+        """Send files, and what is said to the last of them."""
+        self.attach(*files)
+        self.page.get_by_label("Add a caption").fill(caption)
+        self.page.keyboard.press("Enter")
+
+    def sees_pictures(self, count: int) -> None:
+        """Wait until the conversation on screen holds so many pictures, stored, loaded and shown."""
+        stored = self.page.locator(".message[data-seq] .picture")
+        expect(self.page.locator(".picture")).to_have_count(count)
+        expect(stored).to_have_count(count)
+        for one in stored.all():
+            expect(one).to_have_attribute("data-state", "shown")
+
+    @property
+    def tray(self) -> Locator:
+        return self.page.locator(".tray-item")
+
+    @property
+    def pictures(self) -> Locator:
+        return self.page.locator(".message .picture")
 
     def sees(self, *texts: str) -> None:
         """Wait until the conversation on screen holds exactly these messages."""

@@ -8,7 +8,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 NAMELESS = """() => [...document.querySelectorAll('button, a, input, textarea, select, dialog, [role=img]')]
     .filter(node => node.checkVisibility())
     .filter(node => !(node.getAttribute('aria-label') || node.getAttribute('aria-labelledby') || node.labels?.length
-        || node.textContent.trim()))
+        || node.textContent.trim() || node.querySelector('img[alt]:not([alt=""])')))
     .map(node => node.outerHTML.slice(0, 200))"""
 
 

@@ -11,8 +11,10 @@ from chat.directory import Directory
 from chat.errors import ChatError
 from chat.frames import Caller, Command
 from chat.messages import Sent
+from chat.pages import Pages, Readers
 from chat.positions import Positions
 from chat.sending import Sending
+from chat.tallies import Tallies
 from chat.writer import Writer
 from tests.chat.door import Desk, rest_app
 
@@ -27,7 +29,10 @@ class Counter(Desk):
         self.writer = Writer(url, config, self.tell)
         self.sending = Sending(self.directory, config)
         self.positions = Positions(url, self.tell)
-        loops = self.writer.loops | self.positions.loops
+        self.readers = Readers(url)
+        self.pages = Pages(self.readers.ask)
+        self.tallies = Tallies(url, self.redis, config, lambda: True)
+        loops = self.writer.loops | self.positions.loops | self.tallies.loops
         self._greenlets = [gevent.spawn(loop) for loop in loops.values()]
         gevent.sleep(0)  # so that they run: what was never started is not waited for when the positions stop
 
@@ -51,6 +56,7 @@ class Counter(Desk):
         gevent.killall(self._greenlets)
         for statement in self.writer._statements:
             statement.close()
+        self.readers.close()
         self.redis.close()
 
 

@@ -47,6 +47,7 @@ class Desk:
         self.auth = Auth(self)
         self.metrics = Metrics()
         self.draining = False
+        self.storage_is_there = lambda: True
         self.ended: list[int] = []
         self.events: list[Event] = []
 

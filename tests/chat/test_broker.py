@@ -11,6 +11,7 @@ from redis import Redis
 from chat import broker as broker_module
 from chat.broker import Batch, Broker
 from chat.frames import CONVERSATION, USER, Event
+from chat.publishing import own_channel
 from chat.redis_line import RedisLine
 from tests.chat.test_log import message
 
@@ -45,16 +46,29 @@ class Radio:
         self.redis = Redis.from_url(url)
         self.prefix = f"t{secrets.token_hex(4)}:"
         self.said: list[Any] = []
+        self.unread: list[int] = []
         self.deaf = False
         self.refuse = 0
         self.pings = 0
         self.broker = Broker(
-            lambda: Ear(self), self.prefix, "me", self.said.append, self._connect, lambda: self.said.append("lost")
+            lambda: Ear(self),
+            self.prefix,
+            self.said.append,
+            self._connect,
+            lambda: self.said.append("lost"),
+            "me",
+            self._post,
+            lambda: self.unread.append(len(self.said)),
         )
         self.loop = gevent.spawn(self.broker.loops["broker"])
 
     def _connect(self) -> None:
         self.said.append("connected")
+
+    def _post(self, data: bytes) -> None:
+        if data == b"nonsense":
+            raise ValueError(data)
+        self.said.append(data)
 
     def publish(self, payload: bytes) -> None:
         self.redis.publish(self.prefix + "events", payload)
@@ -114,6 +128,16 @@ def test_a_batch_of_another_kind_is_left_to_the_tail(radio: Radio, payload: byte
     radio.publish(payload)
     radio.publish(packed(7))
     assert radio.wait(2)[1].number == 7
+    assert radio.unread == [1]
+
+
+def test_what_is_for_this_process_alone_comes_on_its_own_channel(radio: Radio) -> None:
+    for name, data in (("me", b"nonsense"), ("other", b"not for us"), ("me", b"for us")):
+        radio.redis.publish(own_channel(radio.prefix, name), data)
+    radio.publish(packed(7))
+    said = radio.wait(3)
+    assert said[:2] == ["connected", b"for us"]
+    assert said[2].number == 7
 
 
 def test_a_subscription_that_was_cut_is_told_and_made_anew(radio: Radio) -> None:

@@ -1,13 +1,16 @@
 """What a process tells and hears: its own events numbered, others' delivered, and no number claimed too soon."""
 
+import time
+
 import gevent
 import pytest
 from redis import RedisError
 
 from chat import bus as bus_module
-from chat.broker import Batch
+from chat.broker import DEAD_AFTER, Batch
 from chat.bus import LOGIN_ENDED, Bus
 from chat.frames import USER, Event
+from chat.push import Push
 from tests.chat.test_broker import packed
 from tests.chat.test_hub import House, message
 from tests.chat.world import DEFAULTS
@@ -28,6 +31,7 @@ class Parts:
         self.began = 0.0
         self.takes = True
         self.next = ("one", 100)
+        self.returns: list[float] = []
 
     def add(self, events: list[Event]) -> bool:
         return self.takes
@@ -54,7 +58,22 @@ def parts() -> Parts:
 
 
 def bus_of(parts: Parts, process_id: str = "other") -> Bus:
-    return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, parts.ended.extend)  # type: ignore[arg-type]
+    ended, returned = parts.ended.extend, parts.returns.append
+    return Bus(None, DEFAULTS, process_id, parts, parts.house.hub, parts, ended, print, returned)  # type: ignore[arg-type]
+
+
+def test_what_another_version_said_is_looked_for_and_no_number_beyond_it_is_claimed_until_it_is_found(
+    parts: Parts,
+) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    looks = parts.looks
+    bus._unread()
+    bus._heard(Batch(packed(1, message(1), before=105)))
+    assert parts.looks == looks + 1
+    assert bus.n() == 100
+    parts.began = time.monotonic()
+    assert bus.n() == 106
 
 
 def test_what_is_published_counts_as_told_unless_redis_is_away(parts: Parts) -> None:
@@ -94,6 +113,28 @@ def test_a_login_ended_elsewhere_is_told_and_goes_to_no_session(parts: Parts) ->
     bus._heard(Batch(packed(1, Event.of(LOGIN_ENDED, {"login": 5}, USER, 0, logged=False))))
     assert parts.ended == [5]
     assert ann.carrier.events == []
+
+
+def test_for_how_long_nothing_may_have_been_heard_is_told_once_redis_is_trusted_again(parts: Parts) -> None:
+    bus = bus_of(parts)
+    bus._subscribed()
+    bus._lost()
+    begun = time.monotonic()
+    gevent.sleep(0.01)
+    bus._lost()  # again, before it was found
+    bus._subscribed()
+    bus._subscribed()
+    first, after_the_loss, later = parts.returns
+    assert (first, later) == (0.0, 0.0)
+    assert DEAD_AFTER + 0.01 < after_the_loss < DEAD_AFTER + 1 + time.monotonic() - begun
+
+
+def test_what_is_for_this_process_alone_is_told_to_nobody_else(parts: Parts) -> None:
+    bus = bus_of(parts)
+    ann = parts.house.come(1)
+    bus.deliver([message(1)])
+    assert ann.carrier.changes() == [1]
+    assert parts.told_of == []
 
 
 def test_what_waits_here_is_not_claimed(parts: Parts) -> None:
@@ -164,3 +205,11 @@ def test_redis_is_trusted_again_once_it_says_who_it_is(parts: Parts, monkeypatch
     gevent.sleep(0.05)
     loop.kill()
     assert (parts.epoch, parts.looks) == ("one", 1)
+
+
+def test_celery_is_told_of_messages_where_push_is_on(parts: Parts) -> None:
+    bus = bus_of(parts)
+    assert "push" not in bus.loops
+    bus._push = Push(DEFAULTS | {"PUSH_WEBHOOK_URL": "https://push.example"})
+    bus.publish([message(1)])
+    assert list(bus._push._noted) == [7]

@@ -9,11 +9,12 @@ import pytest
 from redis import Redis, RedisError
 
 from chat import catchup as catchup_module
-from chat.catchup import CHUNK, CatchUp, Place, entry_event
+from chat.catchup import CatchUp, Place
 from chat.cursor import Cursor
+from chat.entries import CHUNK, CHUNK_BYTES, entry_event
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, USER, Caller, Event
-from chat.log import log_name
+from chat.publishing import log_name
 from tests.chat.test_log import PATIENCE, Press
 from tests.chat.world import DEFAULTS, World
 
@@ -243,7 +244,9 @@ def test_messages_come_oldest_first_over_all_conversations_in_bounded_batches(wo
     ann, bob, cid = world.people("Ann", "Bob", "Cid")
     for turn in range(2 * CHUNK + 10):
         world.send_to(ann, (bob, cid)[turn % 2], f"{turn}")
-    batches = shelf.missed(ann, Cursor(GENERATION, "", 0, 0)).events
+    first, *later = shelf.missed(ann, Cursor(GENERATION, "", 0, 0)).events
+    assert [(len(parcel.keys), parcel.remaining) for parcel in later] == [(CHUNK, 10), (10, 0)]
+    batches = [first, *(shelf.catchup.build(ann.user_id, parcel) for parcel in later)]
     assert [len(batch.data["messages"]) for batch in batches] == [CHUNK, CHUNK, 10]
     assert [batch.data["remaining"] for batch in batches] == [CHUNK + 10, 10, 0]
     assert contents(batches) == [f"{turn}" for turn in range(2 * CHUNK + 10)]
@@ -255,8 +258,22 @@ def test_long_messages_make_small_batches(world: World, shelf: Shelf) -> None:
     for _ in range(30):
         world.send_to(ann, bob, "x" * 5_000)
     batches = shelf.missed(ann, Cursor(GENERATION, "", 0, 0)).events
-    assert all(len(batch.raw) < catchup_module.CHUNK_BYTES + 6_000 for batch in batches)
+    assert all(len(batch.raw) < CHUNK_BYTES + 6_000 for batch in batches)
     assert sum(len(batch.told) for batch in batches) == 30
+
+
+def test_a_parcel_holds_what_may_be_seen_when_it_is_built(world: World, shelf: Shelf) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    group = world.group(bob, ann)
+    for turn in range(CHUNK + 10):
+        world.send(group, bob, f"{turn}")
+    *_, parcel = shelf.missed(ann, Cursor(GENERATION, "", 0, 0)).events
+    world.recall(group, parcel.keys[3][1])
+    batch = shelf.catchup.build(ann.user_id, parcel)
+    assert [change for _, change, _ in batch.told] != [change for _, _, change in parcel.keys]
+    assert batch.data["messages"][3]["recalledAt"]
+    world.leave(group, ann)
+    assert shelf.catchup.build(ann.user_id, parcel).data == {"messages": [], "remaining": 0}
 
 
 @pytest.mark.parametrize(("bound", "value"), [("MOST_ENTRIES", 5), ("MOST_BYTES", 1_000)])

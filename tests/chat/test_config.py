@@ -32,6 +32,22 @@ def test_no_secret_has_a_usable_default_and_a_short_one_is_refused() -> None:
     assert [setting.name for setting in SETTINGS if "SECRET" in setting.name and setting.default] == []
 
 
+@pytest.mark.parametrize("url", ["https://push.example/hook", "http://127.0.0.1:8080/", "http://localhost/", ""])
+def test_notifications_go_to_an_address_that_nobody_listens_in_on(url: str) -> None:
+    assert loaded(PUSH_WEBHOOK_URL=url, PUSH_WEBHOOK_SECRET="s" * 32)["PUSH_WEBHOOK_URL"] == url
+
+
+@pytest.mark.parametrize("url", ["http://push.example", "https://", "ftp://localhost", "push.example", "file:///etc"])
+def test_they_go_nowhere_else(url: str) -> None:
+    with pytest.raises(ConfigError, match="PUSH_WEBHOOK_URL"):
+        loaded(PUSH_WEBHOOK_URL=url, PUSH_WEBHOOK_SECRET="s" * 32)
+
+
+def test_they_are_signed_with_a_secret() -> None:
+    with pytest.raises(ConfigError, match="PUSH_WEBHOOK_SECRET"):
+        loaded(PUSH_WEBHOOK_URL="https://push.example", PUSH_WEBHOOK_SECRET="short")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [

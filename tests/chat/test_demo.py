@@ -29,8 +29,9 @@ def test_a_demo_can_be_filled_in_twice_and_talked_in_once(deployment):
     said = [
         one for one in api(deployment, alice, f"/conversations/{hike['id']}/messages")["messages"] if one["senderId"]
     ]
-    assert [one["content"] for one in said] == [content for _, content in GROUPS[0].said]
-    assert hike["unread"] == 4
+    assert [one["content"] for one in said] == [said.content for said in GROUPS[0].said]
+    assert hike["unread"] == 5
+    assert requests.get(deployment.url + said[-1]["media"]["thumbnailUrl"], timeout=10).ok
     assert api(deployment, alice, "/unread")["total"] > 4
     found = api(deployment, alice, "/users?query=李")["users"]
     assert "lilei" in [one["username"] for one in found]

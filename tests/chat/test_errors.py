@@ -1,6 +1,7 @@
 """The one table of refusals and endings."""
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ def test_a_refusal_has_the_one_shape_of_all_doors() -> None:
         "retryAfter": 1.235,
     }
     assert ChatError("not_found").as_data() == {"code": "not_found", "message": CODES["not_found"].message}
+
+
+def test_a_refusal_goes_from_process_to_process_as_it_is() -> None:
+    refusal = ChatError("rate_limited", "Slowly.", details={"of": "messages"}, retry_after=1.5)
+    assert pickle.loads(pickle.dumps(refusal)).as_data() == refusal.as_data()
 
 
 def test_a_code_that_is_not_in_the_table_cannot_be_raised() -> None:

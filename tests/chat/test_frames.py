@@ -1,9 +1,11 @@
 """What crosses the core."""
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat import frames
 from chat.frames import CONVERSATION, USER, WATCHERS, Event
 
 numbers = st.integers(0, 2**53)
@@ -41,3 +43,12 @@ def test_an_event_is_encoded_once_a_language() -> None:
     event = Event("message", b"{}", CONVERSATION, 7)
     assert [event.encoded(language, encode) for language in ("a", "a", "b")] == [b"frame"] * 3
     assert calls == [event, event]
+
+
+def test_what_another_version_says_is_not_taken_for_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = Event("message", b"{}", CONVERSATION, 7)
+    monkeypatch.setattr(frames, "FORMAT", frames.FORMAT + 1)
+    header = event.header()
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="format"):
+        Event.read(header, event.raw)

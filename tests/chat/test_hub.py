@@ -322,6 +322,20 @@ def test_what_is_kept_while_sessions_open_is_bounded(house: House) -> None:
     assert len(house.hub._kept) == KEPT_WHILE_OPENING
 
 
+def test_what_was_too_much_to_keep_while_a_session_opened_is_read_from_the_database(house: House) -> None:
+    house.hub.opening += 1
+    for number in range(KEPT_WHILE_OPENING):
+        house.offer(Event("message", b"{}", CONVERSATION, 1_000 + number, change=1, version=1))
+    house.offer(message(5), message(6))
+    ann = house.come(1, change=4)
+    house.hub.opening -= 1
+    house.hub.opened()
+    (room,) = house.holes
+    assert (room.id, room.wanted) == (ROOM, 6)
+    house.hub.filled(room, [message(5), message(6)], 6)
+    assert heard(ann) == [5, 6]
+
+
 def test_a_session_that_catches_up_keeps_what_is_logged_and_says_when_it_was_too_much(house: House) -> None:
     ann = house.come(1)
     ann.state = State.CATCHING

@@ -36,6 +36,9 @@ class Process:
         self.mute = mute
         self.clients = []
         self.leases = Leases(redis, "test:", name, self.take, lengths)
+        self.go_on()
+
+    def go_on(self):
         self.greenlets = [gevent.spawn(self.leases.loops["leases"]), gevent.spawn(self.hear)]
 
     def take(self, turns):
@@ -233,6 +236,30 @@ class TestComingAndGoing:
         one.lose("s1")
         wait_until(lambda: online(other, "ann") == [False])
 
+    @pytest.mark.parametrize("clean", [True, False])
+    def test_an_eviction_of_the_sessions_puts_nobody_offline_who_has_another_one(self, processes, redis, clean):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        other.enter("ann", "s2")
+        known(redis, "s1", "s2")
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is None)  # a further turn would be told at once
+        redis.delete("test:user:online:ann")
+        one.clients.remove("s1")
+        one.leases.leave("s1", clean=clean)
+        wait_until(lambda: redis.zscore("test:user:online:ann", "s2"))
+        assert online(one, "ann") == [True]
+        assert one.said("ann") + other.said("ann") == [True]
+        other.leave("s2")
+        wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
+    def test_who_went_when_the_sessions_were_evicted_goes_a_lease_later(self, processes, redis):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        known(redis, "s1")
+        redis.delete("test:user:online:ann")
+        one.lose("s1")
+        wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
     def test_more_than_one_call_takes_are_brought_in_several(self, processes, monkeypatch):
         monkeypatch.setattr("chat.leases.AT_ONCE", 3)
         a, b = processes("a"), processes("b")
@@ -339,8 +366,40 @@ class TestProcesses:
         assert a.turns[1].online
         assert a.turns[1].number > a.turns[0].number
 
+    def test_who_turned_lately_is_known_with_the_time_they_were_seen(self, processes, redis):
+        a, b = processes("a"), processes("b")
+        a.enter("ann", "s1")
+        wait_until(lambda: a.said("ann") == [True])
+        a.enter("a:b", "s2")
+        wait_until(lambda: a.said("a:b") == [True])
+        a.leave("s1")
+        wait_until(lambda: a.said("ann") + b.said("ann") == [True, False])
+        gone = (a.turns + b.turns)[-1]
+        assert b.leases.recent(60) == {"ann": gone.seen_us, "a:b": next(t.seen_us for t in a.turns if t.user == "a:b")}
+        assert b.leases.recent(0) == {}
+
+    def test_of_the_turns_the_last_ten_thousand_are_remembered(self, processes, redis):
+        redis.zadd("test:presence:recent", {f"1:u{place}": place for place in range(10_000)})
+        a = processes("a")
+        a.enter("ann", "s1")
+        wait_until(lambda: a.said("ann") == [True])
+        assert redis.zcard("test:presence:recent") == 10_000
+        assert redis.zrange("test:presence:recent", 0, 0) == [b"1:u1"]
+
 
 class TestForgetfulRedis:
+    def test_who_is_to_be_named_again_before_all_is_known_is_not_told_as_gone(self, processes, redis):
+        a, b = processes("a"), processes("b")
+        a.enter("ann", "s1")
+        wait_until(lambda: a.said("ann") == [True])
+        a.kill()
+        redis.flushall()
+        b.leases.say_again("ann")
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is not None)
+        a.go_on()
+        wait_until(lambda: len(a.said("ann") + b.said("ann")) == 2)
+        assert a.said("ann") + b.said("ann") == [True, True]
+
     def test_a_wiped_redis_is_told_again_in_silence(self, processes, redis):
         a, b = processes("a"), processes("b")
         for place in range(50):

@@ -8,10 +8,12 @@ import gevent
 import pytest
 from redis import Redis, RedisError
 
+from chat import frames
 from chat import log as log_module
 from chat.broker import Batch
 from chat.frames import CONVERSATION, USER, Event
-from chat.log import Log, log_name
+from chat.log import Log
+from chat.publishing import log_name
 from tests.chat.world import DEFAULTS
 
 PATIENCE = 10.0  # seconds
@@ -89,7 +91,7 @@ ROOM = log_name(CONVERSATION, 7)
 
 def test_events_are_numbered_over_all_logs_and_told_as_one_batch(press: Press) -> None:
     batch = press.publish(message(1), message(1, 8), Event("unread", b"{}", USER, 5))
-    assert (batch.before, batch.last, batch.process_id) == (0, 3, press.log._process_id)
+    assert (batch.before, batch.last, batch.process_id) == (0, 3, press.log._publishing._process_id)
     assert [(event.n, event.scope, event.target) for event in batch.events()] == [(1, "c", 7), (2, "c", 8), (3, "u", 5)]
     assert press.publish(message(2)).before == 3
 
@@ -269,6 +271,27 @@ def test_what_is_not_logged_may_be_lost_without_doubt(press: Press) -> None:
     assert press.log.epoch == before
 
 
+def test_what_no_log_keeps_is_handed_back_when_nobody_was_told(press: Press) -> None:
+    unsaid: list[str] = []
+    press.log.unsaid = lambda events: unsaid.extend(event.name for event in events)
+    typing = Event("typing", b"{}", CONVERSATION, 7, logged=False)
+    press.log.awaited[1] = [typing, message(1)]
+    press.log.doubt()
+    assert unsaid == ["typing"]
+    press.log.add([typing])
+    assert unsaid == ["typing"] * 2
+
+
+def test_after_a_new_subscription_nothing_is_said_into_the_connection_of_before(press: Press) -> None:
+    press.publish(message(1))
+    for client in press.redis.client_list():
+        if client["cmd"] in ("evalsha", "eval"):
+            press.redis.client_kill_filter(_id=client["id"])
+    press.log.connect()
+    press.publish(message(2))
+    assert press.log.epoch is not None
+
+
 def test_what_was_published_and_not_heard_back_counts_as_lost(press: Press) -> None:
     before = press.log.epoch
     press.log.awaited[1] = [message(1)]
@@ -282,7 +305,7 @@ def test_a_redis_that_does_not_answer_is_doubted_and_harms_nobody(press: Press) 
     def away(*_: Any) -> Any:
         raise RedisError("away")
 
-    press.log._line.ask = away  # type: ignore[method-assign]
+    press.log._publishing.publish = away  # type: ignore[method-assign]
     assert press.log.add([message(1)])
     with gevent.Timeout(PATIENCE):
         while press.log.epoch is not None:
@@ -304,3 +327,16 @@ def test_a_long_queue_goes_out_in_calls_of_bounded_length_and_in_order(
     batches = [press.publish(*(message(change) for change in range(1, 26))), press.heard(), press.heard()]
     assert [len(batch.events()) for batch in batches] == [10, 10, 5]
     assert [event.change for batch in batches for event in batch.events()] == list(range(1, 26))
+
+
+def test_a_log_with_an_entry_of_another_version_cannot_tell(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, other = (log_name(CONVERSATION, number) for number in (7, 8))
+    press.publish(
+        Event.of("message", {}, CONVERSATION, 7, change=1), Event.of("message", {}, CONVERSATION, 8, change=1)
+    )
+    monkeypatch.setattr(frames, "FORMAT", frames.FORMAT + 1)
+    press.publish(Event.of("message", {}, CONVERSATION, 7, change=2))
+    monkeypatch.undo()
+    found = press.read(room, other)
+    assert found.unsure == [room]
+    assert [event.target for event in found.events] == [8]

@@ -4,6 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.media_address import sign_with, signed
 from chat.messages import message_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -39,3 +40,14 @@ def test_any_text_comes_out_as_it_went_in(sender: str, local_id: str, content: s
     data = orjson.loads(message_json("p1-2", 9, 1, 1, sender, local_id, "text", content, body, 0))
     assert (data["senderId"], data["localId"]) == (sender, local_id)
     assert (data["content"], data["metadata"]) == (content, metadata)
+
+
+def test_the_addresses_of_media_are_signed_and_those_in_metadata_are_not() -> None:
+    sign_with({"MEDIA_SECRET": "", "JWT_SECRET": "s" * 32})
+    name = "a" * 32
+    media = f'{{"id":"{name}","kind":"image","url":"/uploads/images/{name}.jpg","size":5}}'
+    body = f'{{"media":{media},"metadata":{{"media":{media}}}}}'
+    data = orjson.loads(message_json("g7", 7, 3, 5, "u1", "a-1", "image", "[image]", body, 0))
+    assert data["media"]["url"] == signed(f"/uploads/images/{name}.jpg")
+    assert data["metadata"] == {"media": orjson.loads(media)}
+    assert list(data)[7:] == ["content", "media", "metadata", "createdAt"]

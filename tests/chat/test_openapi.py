@@ -83,6 +83,11 @@ def test_bodies_and_queries_come_from_the_schemas(document):
     assert (query["ids"]["required"], query["ids"]["explode"]) == (True, False)
 
 
+def test_a_form_is_told_as_one(document):
+    content = document["paths"]["/api/v1/uploads"]["post"]["requestBody"]["content"]
+    assert content["multipart/form-data"]["schema"]["properties"]["media"]["format"] == "binary"
+
+
 def test_what_the_path_says_is_not_asked_for_again(document):
     send = document["paths"][PREFIX + "users/{userId}/messages"]["post"]["requestBody"]["content"]["application/json"]
     assert "content" in send["schema"]["properties"]

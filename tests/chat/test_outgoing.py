@@ -40,3 +40,18 @@ def test_what_tells_of_it_names_whom_it_concerns() -> None:
     assert (sorted(private.members), private.private, private.origin) == ([7, 9], True, "s1")
     group = outgoing((5, 0, 0)).event(5, 1, 2, 1_000_001, 4)
     assert (group.members, group.private) == ((), False)
+
+
+def test_an_upload_stands_first_in_its_body_and_counts_as_kept() -> None:
+    for body, after in ((None, '{"media":{"id":"x"}}'), ('{"metadata":{}}', '{"media":{"id":"x"},"metadata":{}}')):
+        message = outgoing((5, 0, 0), "", body)
+        before = message.size
+        message.attach(3, '{"id":"x"}', "a.pdf")
+        assert (message.media, message.body, message.content) == (3, after, "a.pdf")
+        assert message.size == before + len('{"id":"x"}a.pdf')
+
+
+def test_words_of_the_sender_win_over_the_uploads_name() -> None:
+    message = outgoing((5, 0, 0), "look")
+    message.attach(3, "{}", "a.pdf")
+    assert message.content == "look"

@@ -13,7 +13,7 @@ from redis.retry import Retry
 from sqlalchemy import create_engine, text
 
 from chat.directory import Directory
-from chat.frames import WATCHERS
+from chat.frames import CONVERSATION, WATCHERS, Event
 from chat.launcher.embedded_postgres import Postgres
 from chat.launcher.embedded_redis import Redis as RedisServer
 from chat.lease_notes import Lengths
@@ -33,10 +33,11 @@ class Site:
         self.redis = redis
         self.told = []
         self.running = []
-        run_id = redis.info("server")["run_id"]
-        redis.hset("p:presence:boot", mapping={"run": run_id, "since": 0, "heard": time.time_ns() // 1_000_000})
 
     def presence(self, name="a"):
+        run_id = self.redis.info("server")["run_id"]
+        boot = {"run": run_id, "since": 0, "heard": time.time_ns() // 1_000_000}  # all was known long ago
+        self.redis.hset("p:presence:boot", mapping=boot)
         directory = Directory(self.engine)
         made = Presence(self.redis, CONFIG, name, self.told.extend, directory, self.engine, LENGTHS)
         self.running.append((made, [gevent.spawn(loop) for loop in made.loops.values()]))
@@ -180,6 +181,40 @@ def test_whoever_hides_is_told_as_gone_and_whoever_shows_themselves_again_as_the
     hidden, shown = site.events(ann)[1:]
     assert hidden["lastSeenAt"] is None
     assert shown["number"] > hidden["number"]
+
+
+def test_a_turn_that_did_not_reach_the_others_is_said_again_once_redis_is_trusted(site):
+    ann, bob = site.person(), site.person()
+    presence = site.presence()
+    for user in (ann, bob):
+        presence.enter(user, f"s{user}")
+        wait_until(lambda user=user: site.states(user) == [True])
+    typing = Event("typing", b"{}", CONVERSATION, 7, logged=False)
+    presence.unsaid([typing, *(event for event in site.told if event.target == ann)])
+    presence.heard_again(0.0)
+    wait_until(lambda: site.states(ann) == [True, True])
+    presence.heard_again(0.0)
+    presence.say_again(bob)
+    wait_until(lambda: site.states(bob) == [True, True])
+    assert site.states(ann) == [True, True]
+
+
+def test_what_was_told_while_nothing_was_heard_here_is_told_to_the_sessions_here_alone(site):
+    ann, bob = site.person(), site.person(shows=False)
+    away, here, heard = site.presence("a"), site.presence("b"), []
+    here.deliver = heard.extend
+    for user in (ann, bob):
+        away.enter(user, f"s{user}")
+    wait_until(lambda: site.states(ann) == [True])
+    away.leave(ann, f"s{ann}", clean=True)
+    wait_until(lambda: site.states(ann) == [True, False])
+    here.heard_again(60.0)
+    wait_until(lambda: heard)
+    (event,) = heard
+    went = site.events(ann)[-1]
+    assert event.data == went | {"number": event.data["number"]}
+    assert event.data["number"] >= went["number"]
+    assert site.states(ann) == [True, False]
 
 
 def test_states_of_many_come_in_one_answer_without_those_who_do_not_exist(site):

@@ -1,20 +1,23 @@
 """Resuming without a server: the backlog in chunks, each after proof, then what came meanwhile, once and in order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import gevent.event
 import pytest
 
 from chat import resuming as resuming_module
-from chat.catchup import CHUNK, Missed, Place
-from chat.cursor import Cursor
+from chat.catchup import Missed, Place
+from chat.cursor import RECENT, Cursor
+from chat.entries import CHUNK, Parcel
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
 from chat.opening import Opened
 from chat.resuming import BUCKET_US, Resuming, first_cursor, lacks
 from chat.session import State
+from chat.transports.chain import Chain
 from tests.chat.carrier import session_of
 
 ROOM = 7
@@ -29,6 +32,11 @@ class Node:
     def __init__(self) -> None:
         self.hub = Hub(lambda audience: None, print)
         self.catchup = self
+        self.log = self
+        self.epoch = None  # so that no worker is asked
+        self.before_build = lambda: None
+        self.proved: Callable[[Any], None] = lambda session: None
+        self.edited: dict[int, int] = {}
         self.reads: list[Missed | ChatError] = []
         self.cursors: list[Cursor] = []
         self.ended: list[CloseReason] = []
@@ -42,9 +50,19 @@ class Node:
             raise answer
         return answer
 
+    def build(self, user_id: int, parcel: Parcel) -> Event:
+        """Build a batch here; `edited`: the entry with this seq was changed since it was found to be missing."""
+        self.before_build()
+        made = batch(*(seq for _, seq, _ in parcel.keys))
+        made.told = tuple((room, self.edited.get(seq, seq), seq) for room, _, seq in made.told)
+        return made
+
     def end(self, session: Any, reason: CloseReason) -> None:
         self.ended.append(reason)
         session.state = State.CLOSED
+
+    def cursor(self) -> Cursor:
+        return NOBODY
 
     def cursor_event(self) -> Event:
         return Event("cursor", b"{}", USER, 0, logged=False)
@@ -76,7 +94,8 @@ def back() -> Iterator[Return]:
 
 
 def message(change: int, **more: Any) -> Event:
-    return Event("message", b"{}", CONVERSATION, ROOM, **{"change": change, "seq": change, "version": 1} | more)
+    name = more.pop("name", "message")
+    return Event(name, b"{}", CONVERSATION, ROOM, **{"change": change, "seq": change, "version": 1} | more)
 
 
 def batch(*changes: int) -> Event:
@@ -85,7 +104,11 @@ def batch(*changes: int) -> Event:
     return event
 
 
-def missed(*events: Event) -> Missed:
+def parcel(*seqs: int) -> Parcel:
+    return Parcel([(ROOM, seq, seq) for seq in seqs], 100, 0)
+
+
+def missed(*events: Event | Parcel) -> Missed:
     return Missed(list(events), False, 0)
 
 
@@ -125,6 +148,57 @@ def test_live_events_wait_until_everything_was_handed_over(back: Return) -> None
     assert back.carrier.names() == ["offline.batch", "offline.batch", "message", "cursor"]
 
 
+def test_a_parcel_is_built_only_when_the_batch_before_it_was_taken(back: Return) -> None:
+    built: list[int] = []
+    back.node.before_build = lambda: built.append(len(back.carrier.events))  # type: ignore[assignment]
+    back.node.hub.audiences[ROOM].gate.last = 6
+    back.run(missed(batch(1, 2), parcel(3, 4), parcel(5, 6)))
+    for handed in (1, 2):
+        settle()
+        assert back.carrier.names() == ["offline.batch"] * handed
+        assert len(built) == handed - 1
+        back.prove()
+    settle()
+    assert back.carrier.names() == ["offline.batch"] * 3 + ["cursor"]
+    assert back.session.state is State.LIVE
+    assert back.session.sent == {ROOM: 6}
+
+
+def test_live_events_that_arrive_during_offline_batches_follow_them_once_and_in_order(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = 4
+    back.node.before_build = lambda: [back.node.hub.offer(message(change)) for change in (5, 6)]  # type: ignore[assignment]
+    back.run(missed(batch(1, 2), parcel(3, 4, 5)))
+    settle()
+    back.prove()
+    settle()
+    assert back.carrier.changes() == [0, 0, 6, 0]  # two batches, what they lack, a cursor
+
+
+def test_an_entry_changed_between_two_batches_takes_no_live_message_with_it(back: Return) -> None:
+    back.node.hub.audiences[ROOM].gate.last = 4
+    back.node.edited = {3: 6}  # 5 is a new message, 6 the change of the third
+    back.node.before_build = lambda: back.node.hub.offer(message(5))  # type: ignore[assignment]
+    running = back.run(missed(batch(1, 2), parcel(3, 4)))
+    settle()
+    back.prove()
+    gevent.sleep(0.05)
+    assert back.session.state is State.CATCHING  # until the hub has come to what the batch told already
+    back.node.hub.offer(message(6, name="message.updated", seq=3))
+    running.join(5)
+    assert back.carrier.changes() == [0, 0, 5, 0]
+    assert back.session.state is State.LIVE
+
+
+def test_a_session_that_ended_while_a_batch_was_built_gets_nothing_more(back: Return) -> None:
+    back.node.before_build = lambda: setattr(back.session, "state", State.CLOSED)  # type: ignore[assignment]
+    running = back.run(missed(batch(1, 2), parcel(3, 4)))
+    settle()
+    back.prove()
+    running.join(5)
+    assert back.carrier.names() == ["offline.batch"]
+    assert not back.carrier.is_live
+
+
 def test_single_events_are_taken_in_chunks_too(back: Return) -> None:
     back.node.hub.audiences[ROOM].gate.last = CHUNK + 1
     back.run(missed(*(message(change) for change in range(1, CHUNK + 2))))
@@ -153,11 +227,46 @@ def test_a_session_that_ended_while_it_was_waited_for_gets_nothing_more(back: Re
     assert not back.carrier.is_live
 
 
-def test_a_carrier_that_cannot_prove_is_not_waited_for(back: Return) -> None:
-    back.carrier.provable = False
+def test_a_poll_too_is_handed_the_next_batch_only_when_it_took_the_last(back: Return) -> None:
+    back.carrier.provable = False  # by a ping: the next poll's cursor is the proof
     back.node.hub.audiences[ROOM].gate.last = CHUNK + 1
     back.run(missed(batch(*range(1, CHUNK + 1)), batch(CHUNK + 1)))
     settle()
+    assert back.carrier.names() == ["offline.batch"]
+    back.prove()
+    settle()
+    assert back.session.state is State.LIVE
+
+
+def test_a_poll_gets_more_conversations_than_its_cursor_can_name_all_at_once(back: Return) -> None:
+    back.carrier.provable = False
+    back.node.hub.reached = lambda *place: True  # type: ignore[method-assign]
+    everywhere = batch()
+    everywhere.told = tuple((room, 1, 1) for room in range(RECENT))
+    back.run(missed(everywhere, Parcel([(RECENT, 1, 1)], 100, 0)))
+    settle()
+    assert back.carrier.names() == ["offline.batch", "offline.batch", "cursor"]
+    assert back.session.state is State.LIVE
+
+
+def test_a_chain_of_polls_is_answered_with_the_first_batch_however_slowly_the_next_is_built(back: Return) -> None:
+    goes_on = gevent.event.Event()
+    back.node.before_build = goes_on.wait  # type: ignore[assignment]
+    back.node.proved = lambda session: back.prove()
+    chain = Chain(back.node, NOBODY, 1)
+    chain.session, back.session.carrier = back.session, chain
+    back.node.hub.audiences[ROOM].gate.last = 4
+    running = back.run(missed(batch(1, 2), parcel(3, 4)))
+    assert chain.opened.wait(5)
+    frames, cursor = chain.taken(100_000)
+    assert len(frames) == 1
+    assert chain.acknowledge(cursor)
+    settle()
+    assert not chain.ready
+    goes_on.set()
+    running.join(5)
+    frames, cursor = chain.taken(100_000)
+    assert (len(frames), cursor.seen) == (1, {ROOM: (4, 4)})
     assert back.session.state is State.LIVE
 
 

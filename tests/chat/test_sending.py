@@ -13,6 +13,7 @@ from chat import sending as sending_module
 from chat.directory import Directory
 from chat.errors import ChatError
 from chat.frames import Caller
+from chat.media import Attachment
 from chat.outgoing import Outgoing
 from chat.sending import Sending
 from tests.chat.world import DEFAULTS
@@ -193,3 +194,62 @@ def test_only_a_user_who_is_not_known_here_has_to_be_asked_for(sending: Sending)
 def test_a_database_that_cannot_be_asked_is_no_unknown_user() -> None:
     asking = Sending(Directory(create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")), DEFAULTS)
     assert composed(asking, {"toUser": "bob", "content": "hi"}) == "overloaded"
+
+
+# Uploads.
+
+PICTURE = '{"id":"' + "a" * 32 + '","kind":"image","url":"/uploads/images/x.jpg"}'
+UPLOADS = {
+    (7, "a" * 32): Attachment(5, "image", PICTURE, "a.jpg"),
+    (7, "b" * 32): Attachment(6, "file", '{"id":"b"}', "b.pdf"),
+}
+
+
+@pytest.fixture
+def shelf() -> Sending:
+    return Sending(Known(), DEFAULTS, lambda user, name: UPLOADS.get((user, name)))
+
+
+def picture(**more: Any) -> dict[str, Any]:
+    return {"toUser": "bob", "type": "image", "mediaId": "a" * 32} | more
+
+
+def test_a_message_carries_its_upload_first_and_knows_its_number(shelf: Sending) -> None:
+    made = composed(shelf, picture(metadata={"a": 1}))
+    assert (made["media"], made["content"]) == (5, "[image]")
+    assert made["body"] == f'{{"media":{PICTURE},"metadata":{{"a":1}}}}'
+    assert composed(shelf, picture())["body"] == f'{{"media":{PICTURE}}}'
+    paper = composed(shelf, picture(type="file", mediaId="b" * 32))
+    assert (paper["media"], paper["content"]) == (6, "b.pdf")
+    assert composed(shelf, picture(type="file", mediaId="b" * 32, content="read"))["content"] == "read"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"mediaId": None}, {"type": "text", "content": "x"}, {"mediaId": "b" * 32}],
+)
+def test_an_upload_that_is_missing_or_does_not_fit_is_invalid(shelf: Sending, data: dict[str, Any]) -> None:
+    assert composed(shelf, picture(**data)) == "invalid"
+
+
+def test_an_image_without_an_upload_is_invalid_by_the_short_way_too(shelf: Sending) -> None:
+    assert composed(shelf, {"toUser": "bob", "type": "image", "content": "x"}) == "invalid"
+
+
+def test_an_unknown_upload_is_refused_but_a_stored_message_has_its_answer(shelf: Sending) -> None:
+    assert composed(shelf, picture(mediaId="c" * 32)) == "unknown_media"
+    made = composed(shelf, picture(mediaId="c" * 32, localId="one"))
+    assert (made["ask_only"], made["refusal"].code.name, made["media"]) == (True, "unknown_media", None)
+
+
+def test_the_digest_is_over_the_upload_and_not_over_what_becomes_of_it(shelf: Sending) -> None:
+    other = Sending(Known(), DEFAULTS, lambda *_: Attachment(5, "image", '{"id":"later"}', "a.jpg"))
+    gone = Sending(Known(), DEFAULTS)
+    digests = {composed(maker, picture(localId="one"))["digest"] for maker in (shelf, other, gone)}
+    assert len(digests) == 1
+    different = [picture(content="x"), picture(metadata={"a": 1}), picture(mediaId="b" * 32, type="file")]
+    assert not digests & {composed(shelf, data | {"localId": "one"})["digest"] for data in different}
+
+
+def test_an_upload_has_to_be_asked_for(shelf: Sending) -> None:
+    assert not shelf.address_known(picture())

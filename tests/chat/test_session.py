@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Any
 
-from chat.frames import CONVERSATION, USER, Command, Event
+from chat.frames import CONVERSATION, USER, WATCHERS, Command, Event
 from chat.session import HELD, State
 from tests.chat.carrier import session_of
 
@@ -51,6 +51,20 @@ def test_a_session_that_catches_up_is_told_to_ask_anew_afterwards() -> None:
     session.state = State.CATCHING
     session.push(Event.resync(1))
     assert [event.name for event in session.held] == ["resync"]
+
+
+def test_who_comes_and_goes_while_a_session_catches_up_is_kept_for_it_and_nothing_else_of_the_moment() -> None:
+    session = session_of(1)
+    session.state = State.CATCHING
+    turns = [Event("presence", b"%d" % place, WATCHERS, place % 2, logged=False) for place in range(5)]
+    for event in (*turns, Event("typing", b"{}", CONVERSATION, 7, logged=False)):
+        session.push(event)
+    assert session.held is None
+    assert session.turns == {0: turns[4], 1: turns[3]}
+    for place in range(HELD + 5):
+        session.push(Event("presence", b"{}", WATCHERS, place, logged=False))
+    assert len(session.turns) == HELD
+    assert not session.overheard
 
 
 def test_a_session_that_has_ended_is_handed_nothing() -> None:

@@ -20,16 +20,6 @@ from tests.clients.wire import PONG, Wire, masked, until_quiet
 from tests.deployment import Deployment, Web, wait_for
 
 
-@pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
 def back(person: Person, cursor: str = "", **more: Any) -> Wire:
     """Come back with a cursor, or as a device without one."""
     return Wire(person.url, more.pop("token", person.token), path=f"/ws?cursor={cursor}" if cursor else "/ws", **more)

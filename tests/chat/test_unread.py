@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.frames import Caller
-from chat.services import conversations, sync, unread
+from chat.services import conversations, sync
 from tests.chat.world import World
 
 FRACTION = st.floats(0, 1)
@@ -94,7 +94,7 @@ class Naive:
     def check(self) -> None:
         for member in self.members:
             expected = self.unread(member) if member.present else 0
-            assert self.world.read(unread.counts, member.user.user_id)["total"] == expected
+            assert self.world.unread(member.user)["total"] == expected
             if member.present:
                 self.check_member(member, expected)
 

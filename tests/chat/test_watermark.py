@@ -68,3 +68,14 @@ def test_what_was_told_while_nobody_listened_holds_it_until_the_tail_has_found_i
     assert mark.n(house.hub) == 20
     mark.settle()
     assert mark.n(house.hub) == 45
+
+
+def test_it_stands_before_what_could_not_be_read_until_that_is_found_elsewhere() -> None:
+    house, mark = House(), Watermark()
+    mark.reset(40)
+    mark.missed(house.hub)
+    mark.heard(45)
+    assert mark.n(house.hub) == 40
+    mark.missed(house.hub)
+    mark.settle()
+    assert mark.n(house.hub) == 45

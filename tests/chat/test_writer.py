@@ -10,13 +10,16 @@ import pytest
 from gevent.event import Event as Signal
 from sqlalchemy import Engine, text
 
+from chat import media
 from chat import writer as writer_module
 from chat.errors import ChatError
 from chat.frames import Caller, Event
+from chat.media_address import sign_with
 from chat.messages import Sent
 from chat.outgoing import Outgoing
 from chat.postgres import Lost
 from chat.writer import Writer
+from tests.chat.test_media import kept
 from tests.chat.world import DEFAULTS, World
 
 PATIENCE = 10.0  # seconds
@@ -269,6 +272,48 @@ def test_a_resend_by_who_has_left_gets_its_old_answer_and_anything_new_is_refuse
     assert desk.send(desk.message(bob, group(club), "again")) == ["not_a_member"]
 
 
+def resent(desk: Desk, *message: Any, **more: Any) -> Any:
+    desk.answers.clear()
+    (data,) = desk.send(desk.message(*message, **more))
+    assert [answer.known for _, answer in desk.answers] == [True]  # type: ignore[union-attr]
+    return data
+
+
+def test_a_resend_whose_upload_the_sender_sees_no_more_gets_its_message_with_the_media(
+    world: World, desk: Desk
+) -> None:
+    sign_with({"MEDIA_SECRET": "of this test", "JWT_SECRET": ""})
+    ann, bob = world.people("Ann", "Bob")
+    name, place = kept(world, ann, kind="file", thumbnail="none"), private(ann, bob)
+    found = world.do(media.attachment, ann.user_id, name)
+    message = desk.message(ann, place, "", "same", digest=5, type="file")
+    message.attach(found.number, found.data, found.file_name)
+    (data,) = desk.send(message)
+    assert (data["content"], data["media"]["id"]) == ("a.jpg", name)
+    blind = {"digest": 5, "type": "file", "ask_only": True, "refusal": ChatError("unknown_media")}
+    assert resent(desk, ann, place, "", "same", **blind) == data
+    desk.answers.clear()
+    assert desk.send(desk.message(ann, place, "", "same", **blind | {"digest": 6})) == ["local_id_conflict"]
+
+
+def test_a_resend_of_what_changed_meanwhile_gets_it_as_it_is_now(world: World, desk: Desk) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    place, other = private(ann, bob), group(world.group(ann))
+    plain, (data,) = desk.message(ann, other, "plain", "same"), desk.send(desk.message(ann, place, "first", "same"))
+    number, at = world.number(data["conversationId"]), "2026-01-02T03:04:05.000000Z"
+    world.sql("UPDATE conversation_heads SET change = 2 WHERE conversation_id = :id", id=number)
+    edit = "content = 'second', change = 2, edited_at = :at, changed_at = :at"
+    world.sql(f"UPDATE entries SET {edit} WHERE conversation_id = :id", at=at, id=number)
+    assert resent(desk, ann, place, "first", "same") == data | {"content": "second", "change": 2, "editedAt": at}
+    world.recall(data["conversationId"], 1)
+    (now,) = world.page(bob, data["conversationId"])["messages"]
+    assert resent(desk, ann, place, "first", "same") == now
+    # Beside others in a batch, each has its own answer.
+    desk.answers.clear()
+    batch = [plain, desk.message(ann, place, "first", "same"), desk.message(bob, place, "new")]
+    assert [answer["content"] for answer in desk.send(*batch)] == ["plain", "", "new"]
+
+
 def test_a_flooders_message_is_not_written_but_a_resend_gets_its_answer(world: World, desk: Desk) -> None:
     ann, bob = world.people("Ann", "Bob")
     place, flood = private(ann, bob), {"ask_only": True, "refusal": ChatError("rate_limited", retry_after=1)}
@@ -433,11 +478,11 @@ def test_a_fault_of_the_database_that_is_no_fault_of_the_message_is_not_told_as_
 ) -> None:
     ann, bob = world.people("Ann", "Bob")
     monkeypatch.setattr(writer_module, "GIVE_UP", 0.3)
-    world.sql("ALTER FUNCTION chat_write_1 RENAME TO chat_write_moved")
+    world.sql("ALTER FUNCTION chat_write_2 RENAME TO chat_write_moved")
     try:
         assert desk.send(desk.message(ann, private(ann, bob))) == ["unavailable"]
     finally:
-        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_1")
+        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_2")
     (data,) = desk.send(desk.message(ann, private(ann, bob)))
     assert data["seq"] == 1
 
@@ -480,6 +525,54 @@ def test_two_batches_are_in_flight_but_a_conversation_only_in_one(world: World, 
     gate.set()
     desk.await_answers(3)
     assert most == 2
+
+
+def test_a_message_uses_its_upload_in_the_commit_that_stores_it(desk: Desk, world: World) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    names_of = [kept(world, ann) for _ in range(2)]
+    numbers = [world.rows("SELECT id FROM media WHERE name = :name", name=name)[0].id for name in names_of]
+    place = group(world.group(ann, bob))
+    batch = [
+        desk.message(ann, place, f"{number}", media=number) for number in (numbers[0], None, numbers[1], numbers[0])
+    ]
+    sent = desk.send(*batch)
+    uses = world.rows("SELECT media_id, seq FROM media_uses WHERE conversation_id = :id ORDER BY seq", id=place[0])
+    first = sent[0]["seq"]
+    assert uses == [(numbers[0], first), (numbers[1], first + 2), (numbers[0], first + 3)]
+    assert world.do(media.unused, ann.user_id) == 0
+
+
+@pytest.mark.parametrize(("lock", "verdict"), [("NO KEY UPDATE", "pictured"), ("UPDATE", "unknown_media")])
+def test_whoever_holds_the_row_of_an_upload_holds_up_no_batch(
+    desk: Desk, world: World, engine: Engine, lock: str, verdict: str
+) -> None:
+    ann = world.person()
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, ann))[0].id
+    places = [group(world.group(ann)) for _ in range(2)]
+    with engine.connect() as holder:  # as one that finishes a thumbnail does, and as the sweep of unused uploads does
+        holder.execute(text(f"SELECT FROM media WHERE id = :id FOR {lock}"), {"id": number})
+        pictured, other = desk.send(
+            desk.message(ann, places[0], "pictured", media=number), desk.message(ann, places[1], "other")
+        )
+    assert desk.calls == 1
+    assert other["content"] == "other"
+    assert (pictured if verdict == "unknown_media" else pictured["content"]) == verdict
+
+
+def test_an_upload_that_was_deleted_meanwhile_refuses_its_message_alone(desk: Desk, world: World) -> None:
+    (ann,) = world.people("Ann")
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, ann))[0].id
+    world.sql("DELETE FROM media WHERE id = :id", id=number)
+    place = group(world.group(ann))
+    gone, other = desk.send(desk.message(ann, place, "gone", media=number), desk.message(ann, place, "other"))
+    assert (gone, other["content"]) == ("unknown_media", "other")
+
+
+def test_an_upload_of_a_message_that_is_refused_stays_unused(desk: Desk, world: World) -> None:
+    ann, eve = world.people("Ann", "Eve")
+    number = world.rows("SELECT id FROM media WHERE name = :name", name=kept(world, eve))[0].id
+    assert desk.send(desk.message(eve, group(world.group(ann)), media=number)) == ["not_a_member"]
+    assert world.rows("SELECT count(*) FROM media_uses WHERE media_id = :id", id=number) == [(0,)]
 
 
 def test_who_waits_for_the_answer_to_a_message_is_known_until_then(world: World, desk: Desk) -> None:

@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Engine, event, text
 import chat
 from chat.config import SETTINGS
 from chat.frames import Caller, Event
+from chat.ids import conversation_wire_id
 from chat.models import Deployment
+from chat.pages import Bounds, Pages
 from chat.services import groups, members
 from chat.services.groups import Settings
 from chat.transaction import run_in_transaction
@@ -22,6 +24,7 @@ T = TypeVar("T")
 NUMBERS = count(1)
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 STORED = 0
+UNREAD = "SELECT chat_unread_1(ARRAY[CAST(:user AS bigint)], ARRAY[NULL]::bigint[], NULL, NULL)"
 
 
 class World:
@@ -37,7 +40,7 @@ class World:
         """Make the tables and the writer's functions, where they are not there yet."""
         Deployment.metadata.create_all(engine)
         with engine.begin() as connection:
-            for name in ("writer.sql", "positions.sql"):
+            for name in ("writer.sql", "positions.sql", "tallies.sql", "pages.sql"):
                 connection.exec_driver_sql((Path(chat.__file__).parent / name).read_text())
 
     def tell(self, events: list[Event]) -> None:
@@ -99,8 +102,14 @@ class World:
         *,
         read_seq: int | None = None,
         connection: Connection | None = None,
+        media: str | int | None = None,
+        local_id: str = "",
+        body: str | None = None,
     ) -> tuple[int, int]:
-        """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in."""
+        """Write a message; return the writer's verdict and the seq. `connection`: an open transaction to do it in.
+
+        `media`: the name or the number of the upload that it uses.
+        """
         low, high = map(int, wire_id[1:].split("-")) if wire_id[0] == "p" else (None, None)
         item = {
             "o": 0,
@@ -108,14 +117,19 @@ class World:
             "lo": low,
             "hi": high,
             "s": sender.user_id,
-            "l": f"local-{next(NUMBERS)}",
+            "l": local_id or f"local-{next(NUMBERS)}",
             "d": 1,
             "t": "text",
             "x": content,
-            "b": None,
+            "b": body,
             "r": read_seq,
         }
-        statement, values = text("SELECT chat_write_1(:batch, true)"), {"batch": orjson.dumps([item]).decode()}
+        if isinstance(media, str):
+            media = self.rows("SELECT id FROM media WHERE name = :name", name=media)[0].id
+        if media is not None:
+            item["m"] = media
+        statement = text("SELECT chat_write_2(:batch, true, NULL, CAST(:media AS bigint[]))")
+        values = {"batch": orjson.dumps([item]).decode(), "media": None if media is None else [media]}
         if connection is not None:
             answer = connection.execute(statement, values).scalar_one()
         else:
@@ -136,11 +150,29 @@ class World:
                    UPDATE conversation_heads
                    SET change = change + 1, last_recalled_seq = greatest(last_recalled_seq, :seq)
                    WHERE conversation_id = :id RETURNING change)
-               UPDATE entries SET content = '', body = NULL, recalled_at = now(), change = head.change FROM head
+               UPDATE entries
+               SET content = '', body = NULL, recalled_at = now(), changed_at = now(), change = head.change FROM head
                WHERE conversation_id = :id AND seq = :seq""",
             id=self.number(wire_id),
             seq=seq,
         )
+
+    def page(
+        self, member: Caller, wire_id: str, before: int | None = None, after: int | None = None, limit: int = 50
+    ) -> dict[str, Any]:
+        """Return a page of history as the database alone tells it, decoded as a client would."""
+        found = Pages(self.ask_history).page(member.user_id, wire_id, Bounds(before, after, limit))
+        return orjson.loads(orjson.dumps(found))
+
+    def ask_history(self, question: bytes) -> bytes | None:
+        """Run the function of pages.sql."""
+        ((answer,),) = self.rows("SELECT chat_history_1(CAST(:asked AS json))", asked=question.decode())
+        return None if answer is None else answer.encode()
+
+    def unread(self, member: Caller) -> dict[str, Any]:
+        """Return what a member has not read, as the database counts it: {total, conversations: {id: count}}."""
+        ((_, _, total, named),) = orjson.loads(self.rows(UNREAD, user=member.user_id)[0][0])
+        return {"total": total, "conversations": {conversation_wire_id(*row[:3]): row[3] for row in named}}
 
     def number(self, wire_id: str) -> int:
         """Return a conversation's number."""

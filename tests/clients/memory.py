@@ -45,14 +45,20 @@ class Memory:
     def load(self, ask: Callable[..., Any]) -> None:
         """Ask for everything that is lacking, as `resync` obliges: the list, `sync` of what is held, the rest by pages.
 
+        What is held may be no more in the list, for another device put it out of it.
+
         `ask(op, **data)` runs a verb.
         """
+        held = {where for where, _ in list(self.entries)}
         cursor: dict[str, str] | None = {}
         while cursor is not None:
             page = ask("conversation.list", limit=PAGE, **cursor)
             for row in page["conversations"]:
                 self._sync(ask, row["id"])
+                held.discard(row["id"])
             cursor = {"cursor": page["nextCursor"]} if page["nextCursor"] else None
+        for where in held:
+            self._sync(ask, where)
 
     def _sync(self, ask: Callable[..., Any], conversation: str) -> None:
         stand = self._stand(conversation)

@@ -21,8 +21,21 @@ ROUTES = {  # the verbs of the live protocol as REST has them; fields named in t
     "conversation.list": ("GET", "/conversations"),
     "sync": ("POST", "/sync"),
     "unread": ("GET", "/unread"),
+    "unread.read": ("POST", "/unread/read"),
+    "typing": ("POST", "/conversations/{conversationId}/typing"),
+    "conversation.clear": ("DELETE", "/conversations/{conversationId}"),
+    "conversation.get": ("GET", "/conversations/{conversationId}"),
+    "conversation.members": ("GET", "/conversations/{conversationId}/members"),
+    "conversation.update": ("PATCH", "/conversations/{conversationId}"),
+    "group.add": ("POST", "/groups/{groupId}/members"),
+    "group.delete": ("DELETE", "/groups/{groupId}"),
     "group.join": ("POST", "/groups/{groupId}/join"),
     "group.leave": ("POST", "/groups/{groupId}/leave"),
+    "group.mute": ("PUT", "/groups/{groupId}/members/{userId}/mute"),
+    "group.remove": ("DELETE", "/groups/{groupId}/members/{userId}"),
+    "group.role": ("PUT", "/groups/{groupId}/members/{userId}/role"),
+    "group.transfer": ("POST", "/groups/{groupId}/transfer"),
+    "group.update": ("PATCH", "/groups/{groupId}"),
 }
 
 
@@ -93,6 +106,12 @@ class Person:
         """Take somebody out of a group."""
         self.call("DELETE", f"/groups/{group}/members/{member.id}")
 
+    def upload(self, data: bytes, url: str = "") -> dict[str, Any]:
+        """Upload a file and return its media. Raises Refused or Lost."""
+        files = {"media": ("a.jpg", data)}
+        found: dict[str, Any] = call_rest(self._http, url or self.url, self.token, "POST", "/uploads", files=files)
+        return found
+
     def history(self, conversation: str) -> list[dict[str, Any]]:
         """Return everything that this person may read of a conversation, oldest first."""
         found: list[dict[str, Any]] = []
@@ -126,10 +145,11 @@ def call_rest(
     path: str,
     data: Any = None,
     headers: dict[str, str] | None = None,
+    files: dict[str, Any] | None = None,
 ) -> Any:
     """Call a REST route and return its answer. Raises Refused or Lost."""
     head = {"Authorization": f"Bearer {token}", **(headers or {})}
-    more = {"params": data} if method == "GET" else {"json": data}
+    more = {"files": files} if files else {"params" if method == "GET" else "json": data}
     try:
         answer = http.request(method, f"{url}/api/v1{path}", headers=head, timeout=PATIENCE, **more)
         value = answer.json() if answer.content else None

@@ -34,18 +34,19 @@ http {{
 
 
 class Certificate(NamedTuple):
-    """A certificate for 127.0.0.1 that it signed itself, its key, and both in one file."""
+    """A certificate for an address that it signed itself, its key, and both in one file."""
 
     certificate: Path
     key: Path
     both: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Make one with openssl."""
+def make_certificate(folder: Path, address: str = "127.0.0.1") -> Certificate:
+    """Make one for an address with openssl."""
+    folder.mkdir(parents=True, exist_ok=True)
     made = Certificate(folder / "certificate.pem", folder / "key.pem", folder / "both.pem")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-days", "2", "-subj", "/CN=chat", "-addext", "subjectAltName=IP:127.0.0.1"]
+    names = ["-days", "2", "-subj", "/CN=chat", "-addext", f"subjectAltName=IP:{address}"]
     files = ["-out", str(made.certificate), "-keyout", str(made.key)]
     subprocess.run([*command, *names, *files], check=True, capture_output=True)
     made.both.write_text(made.certificate.read_text() + made.key.read_text())
@@ -119,7 +120,10 @@ class Nginx(Proxy):
             ("listen [::]:80;", f"listen 127.0.0.1:{self._unused[1]};"),
             (f"{place}/fullchain.pem", str(self.certificate.certificate)),
             (f"{place}/privkey.pem", str(self.certificate.key)),
-            ("server 127.0.0.1:5000;", "\n    ".join(f"server 127.0.0.1:{port};" for port in self._servers)),
+            (
+                "server 127.0.0.1:5000 fail",
+                " fail_timeout=1s;\n    ".join(f"server 127.0.0.1:{port}" for port in self._servers) + " fail",
+            ),
         ]
         (self.folder / "chat.conf").write_text(self._example("nginx.conf", changes))
         user = "user root;" if os.geteuid() == 0 else ""

@@ -10,8 +10,8 @@ from tests.deployment import ROOT
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OF_PROCESSES = {"HOST", "PORT", "WORKERS", "LOG_LEVEL"}
-PLACES = {"DATA_DIR/environment", "DATA_DIR/jwt-secret", "DATA_DIR/metrics"}
-OF_OTHERS = {"FLUSHALL", "HUP"}  # commands of Redis and gunicorn
+PLACES = {"DATA_DIR/environment", "DATA_DIR/jwt-secret", "DATA_DIR/metrics", "DATA_DIR/uploads"}
+OF_OTHERS = {"FLUSHALL", "HUP", "AWS_CA_BUNDLE"}  # commands of Redis and gunicorn, a setting of botocore
 
 
 def chapters(document: Path) -> set[str]:

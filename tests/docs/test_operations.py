@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psycopg
 import requests
 
 from app import create_app
+from chat.errors import CODES
 from tests.clients.native import Client
 from tests.clients.person import Person
 from tests.deployment import ROOT, Deployment
@@ -68,6 +68,19 @@ def test_the_table_of_metrics_names_all_of_them(deployment: Deployment) -> None:
     assert names_in("Metrics") == set(kinds)
 
 
+def test_alerts_speak_of_metrics_and_parts_that_there_are(deployment: Deployment) -> None:
+    (rules,) = blocks("yaml")
+    named = {re.sub(r"_(bucket|count)$", "", name) for name in re.findall(r"\bchat_\w+", rules)}
+    assert named <= names_in("Metrics")
+    text = requests.get(deployment.url + "/metrics", timeout=10).text
+    parts = set(re.findall(r'^chat_part_up\{part="(\w+)"\}', text, re.MULTILINE))
+    assert set(re.findall(r'part="(\w+)"', rules)) <= parts
+    (row,) = re.findall(r"^\| `chat_part_up` \|.*", DOCUMENT.read_text(), re.MULTILINE)
+    assert all(part in row for part in parts)
+    codes = {code for found in re.findall(r'code=~"([^"]+)"', rules) for code in found.split("|")}
+    assert codes <= CODES.keys()
+
+
 def test_the_example_of_readiness_has_the_fields_of_the_answer(deployment: Deployment) -> None:
     (example,) = blocks("json")
     answer = requests.get(deployment.url + "/readyz", timeout=10).json()
@@ -78,11 +91,3 @@ def test_the_table_of_commands_names_all_of_them() -> None:
     app = create_app({"DATABASE_URL": "postgresql+psycopg://", "REDIS_URL": "redis://", "JWT_SECRET": "x" * 32})
     ours = set(app.cli.commands) - {"db"}
     assert {name.split()[0] for name in names_in("Commands") - OF_EVERY_SERVER} == ours
-
-
-def test_what_may_be_swept_can_be(deployment: Deployment) -> None:
-    (statements,) = blocks("sql")
-    with psycopg.connect(deployment.postgres.url.replace("+psycopg", "")) as connection:
-        for statement in filter(None, map(str.strip, statements.split(";"))):
-            connection.execute(statement)
-        connection.rollback()

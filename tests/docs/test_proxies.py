@@ -145,6 +145,17 @@ def test_numbers_about_the_server_stay_inside(proxy: Proxy) -> None:
     assert ask(proxy.url, "GET", "/healthz", OUTSIDE)[0] == 200
 
 
+@pytest.mark.parametrize("name", ["metrics", "readyz"])
+def test_they_stay_inside_however_their_address_is_spelled(proxy: Proxy, name: str) -> None:
+    """The server decodes an address and takes several slashes as one: a proxy that compares letters lets it through."""
+    coded = "".join(f"%{ord(letter):02x}" for letter in name)
+    same = [f"/{name}?x", f"/%{ord(name[0]):02X}{name[1:]}", f"/{coded}", f"//{name}", f"///{coded}", f"/%2f{name}"]
+    for path in same:
+        assert ask(proxy.url, "GET", path, OUTSIDE)[0] == 403, path
+    for path in (f"/./{name}", f"/x/../{name}", f"/{name}/", f"/{name}/.", f"/{name};x", f"/%25{coded[1:]}"):
+        assert ask(proxy.url, "GET", path, OUTSIDE)[0] in (403, 404), path
+
+
 def test_without_tls_one_is_led_to_it(proxy: Proxy) -> None:
     answer = requests.get(proxy.plain_url + "/docs?a=b", allow_redirects=False, timeout=SOON)
     assert answer.status_code == 301

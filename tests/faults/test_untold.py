@@ -91,3 +91,15 @@ def test_who_comes_back_alone_to_another_server_gets_what_nobody_told_it_of(brok
     device.move("poll", crowd.urls[1])
     device.wait_seq(group, untold, HEALED)
     crowd.check()
+
+
+def test_who_is_there_gets_an_untold_first_message_though_another_device_of_theirs_opens_its_room(
+    broken: Deployment, crowd: Crowd
+) -> None:
+    ann, bob = crowd.persons(2)
+    devices = [crowd.device(bob, carrier) for carrier in ("websocket", "poll", "stream")]
+    commit_untold(broken.postgres.url, ann, bob, ["untold"])
+    crowd.device(bob)
+    for device in devices:
+        device.wait_content("untold", HEALED)
+    crowd.check()

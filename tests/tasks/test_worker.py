@@ -2,45 +2,28 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import redis
 
 from chat.launcher.embedded_redis import Redis
-from tasks.queue import connect
-from tests.chat.processes import DEADLINE, ROOT, descendants, gone, left_of, plain_environ, until
-
-CELERY = [sys.executable, "-m", "celery", "-q", "-A", "tasks.worker"]
+from tests.chat.processes import DEADLINE, descendants, gone, left_of, plain_environ, until
+from tests.tasks.crew import Crew
 
 
-class Crew:
-    """A worker, a beat, and the Redis between them."""
+class Lone(Crew):
+    """A worker, a beat, and the Redis between them; no database."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
         self.server = Redis(folder / "redis").start()
-        self.client = redis.Redis.from_url(self.server.url, decode_responses=True)
         settings = {"DATABASE_URL": "postgresql+psycopg://nowhere/", "JWT_SECRET": "s" * 32, "REDIS_PREFIX": "a:"}
-        self.environ = plain_environ(**settings, REDIS_URL=self.server.url, DATA_DIR=str(folder))
-        self.sender = connect({"CELERY_BROKER_URL": "", "REDIS_URL": self.server.url}, set_as_current=False)
-        self.started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *flags: str) -> subprocess.Popen[bytes]:
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen([*CELERY, *flags], cwd=ROOT, env=self.environ, stdout=log, stderr=log)
-        self.started.append(process)
-        return process
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        return self.start("worker", "--concurrency=2", "--loglevel=WARNING", "-I", "tests.tasks.duties")
-
-    def send(self, duty: str, *arguments: object) -> None:
-        self.sender.send_task(duty, arguments)
+        super().__init__(folder, plain_environ(**settings, REDIS_URL=self.server.url, DATA_DIR=str(folder)))
+        self.client = redis.Redis.from_url(self.server.url, decode_responses=True)
 
     def said(self, word: str, times: int = 1) -> list[int]:
         """Wait until the duties have said `word` so often; return the processes that did."""
@@ -53,37 +36,34 @@ class Crew:
         return until(heard, f"{word} is said {times} times")
 
     def end(self) -> None:
-        for process in self.started:
-            process.kill()
-            process.wait()
-        self.sender.close()
+        super().end()
         self.client.close()
         self.server.stop()
 
 
 @pytest.fixture
-def crew(tmp_path: Path) -> Iterator[Crew]:
-    made = Crew(tmp_path)
+def crew(tmp_path: Path) -> Iterator[Lone]:
+    made = Lone(tmp_path)
     yield made
     made.end()
 
 
-def test_a_heartbeat_comes_at_once_and_again_and_expires(crew: Crew) -> None:
+def test_a_heartbeat_comes_at_once_and_again_and_expires(crew: Lone) -> None:
     crew.worker()
-    crew.start("beat", "--pidfile=", "--loglevel=WARNING")
+    crew.beat()
     first = until(lambda: crew.client.get("a:celery:heartbeat"), "a heartbeat")
     assert 0 < crew.client.ttl("a:celery:heartbeat") <= 60
     until(lambda: crew.client.get("a:celery:heartbeat") != first, "another one")
     assert list(crew.folder.glob("celerybeat-schedule*"))
 
 
-def test_the_worker_is_not_patched(crew: Crew) -> None:
+def test_the_worker_is_not_patched(crew: Lone) -> None:
     crew.worker()
     crew.send("duties.look")
     assert crew.said("plain")
 
 
-def test_after_flushall_a_task_still_finds_its_queue(crew: Crew) -> None:
+def test_after_flushall_a_task_still_finds_its_queue(crew: Lone) -> None:
     crew.worker()
     crew.send("duties.look")
     crew.said("plain")
@@ -92,7 +72,7 @@ def test_after_flushall_a_task_still_finds_its_queue(crew: Crew) -> None:
     crew.said("plain")
 
 
-def test_a_task_whose_process_is_killed_is_done_by_another(crew: Crew) -> None:
+def test_a_task_whose_process_is_killed_is_done_by_another(crew: Lone) -> None:
     crew.worker()
     crew.send("duties.linger", 2)
     (first,) = crew.said("begun")
@@ -101,7 +81,7 @@ def test_a_task_whose_process_is_killed_is_done_by_another(crew: Crew) -> None:
     crew.said("ended")
 
 
-def test_the_pool_ends_with_a_killed_worker_even_in_the_middle_of_a_task(crew: Crew) -> None:
+def test_the_pool_ends_with_a_killed_worker_even_in_the_middle_of_a_task(crew: Lone) -> None:
     worker = crew.worker()
     crew.send("duties.linger", 600)
     (busy,) = crew.said("begun")
@@ -112,7 +92,7 @@ def test_the_pool_ends_with_a_killed_worker_even_in_the_middle_of_a_task(crew: C
     until(lambda: left_of(family) == [], "the pool has ended")
 
 
-def test_a_worker_that_is_told_to_stop_puts_back_what_takes_too_long(crew: Crew) -> None:
+def test_a_worker_that_is_told_to_stop_puts_back_what_takes_too_long(crew: Lone) -> None:
     worker = crew.worker()
     crew.send("duties.linger", 600)
     (busy,) = crew.said("begun")
@@ -125,11 +105,24 @@ def test_a_worker_that_is_told_to_stop_puts_back_what_takes_too_long(crew: Crew)
     assert crew.said("begun", times=2)
 
 
-def test_a_beat_that_is_killed_again_and_again_goes_on_with_its_schedule_file(crew: Crew) -> None:
+def test_a_beat_that_is_killed_again_and_again_goes_on_with_its_schedule_file(crew: Lone) -> None:
     crew.worker()
     for _ in range(3):
         crew.client.delete("a:celery:heartbeat")
-        beat = crew.start("beat", "--pidfile=", "--loglevel=WARNING")
+        beat = crew.beat()
         until(lambda: crew.client.get("a:celery:heartbeat"), "a heartbeat")
         beat.kill()
         beat.wait()
+
+
+def test_beat_sends_what_the_duties_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"DATABASE_URL": "postgresql+psycopg://nowhere/", "REDIS_URL": "redis://nowhere/"}
+    for name, value in {**settings, "JWT_SECRET": "s" * 32}.items():
+        monkeypatch.setenv(name, value)
+    worker = import_module("tasks.worker")
+    duty = ModuleType("duty")
+    duty.SCHEDULE = {"sweep": {"task": "tasks.duty.sweep", "schedule": 60, "options": {"expires": 5}}}  # type: ignore[attr-defined]
+    schedule = worker._schedule([duty, ModuleType("without")])
+    assert schedule["sweep"]["task"] == "tasks.duty.sweep"
+    assert schedule["sweep"]["options"]["expires"] == 5
+    assert schedule["heartbeat"]["options"]["expires"] == schedule["heartbeat"]["schedule"]

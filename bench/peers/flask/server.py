@@ -35,7 +35,11 @@ CREATE_GROUP = """WITH made AS (INSERT INTO groups (id, name) VALUES (%s, %s) RE
 
 app = Flask(__name__)
 socketio = flask_socketio.SocketIO(
-    app, async_mode="gevent", transports=["websocket"], http_compression=False, max_http_buffer_size=64 * 1024
+    app,
+    async_mode="gevent",
+    transports=["websocket", "polling"],
+    http_compression=False,
+    max_http_buffer_size=64 * 1024,
 )
 pool = psycopg_pool.ConnectionPool(
     os.environ["DATABASE_URL"], min_size=POOL, max_size=POOL, kwargs={"autocommit": True, "prepare_threshold": 0}
@@ -51,12 +55,26 @@ class RefusedError(Exception):
     """The client asked for what cannot be done; the text is the code that it is told."""
 
 
+def claims_of(token: str) -> dict[str, Any]:
+    """Read a token. Raises InvalidTokenError."""
+    options: Any = {"require": ["exp"]}
+    claims: dict[str, Any] = jwt.decode(token, os.environ["JWT_SECRET"], algorithms=["HS256"], options=options)
+    return claims
+
+
+@app.get("/unread")
+def unread() -> dict[str, Any]:
+    """How much the token's user has not read: a number per conversation, and the sum."""
+    user = claims_of(request.headers["Authorization"].removeprefix("Bearer "))["sub"]
+    conversations = {name.decode(): int(count) for name, count in counters.hgetall(f"unread:{user}").items()}
+    return {"total": sum(conversations.values()), "conversations": conversations}
+
+
 @socketio.on("connect")
 def connect(auth: dict[str, str]) -> None:
     """Admit who has a token, into the rooms of the user and of their groups."""
     try:
-        options: Any = {"require": ["exp"]}
-        claims = jwt.decode(auth["token"], os.environ["JWT_SECRET"], algorithms=["HS256"], options=options)
+        claims = claims_of(auth["token"])
     except (jwt.InvalidTokenError, KeyError, TypeError) as error:
         raise flask_socketio.ConnectionRefusedError("unauthorized") from error
     user = users[request.sid] = claims["sub"]

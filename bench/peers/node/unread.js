@@ -5,10 +5,22 @@ function report(error) {
   console.error('unread:', error.message);
 }
 
+// What everybody is told: a number per conversation, and the sum.
+async function read(redis, user) {
+  const conversations = await redis.hgetall(`unread:${user}`);
+  let total = 0;
+  for (const id in conversations) total += conversations[id] = Number(conversations[id]);
+  return { total, conversations };
+}
+
 // HINCRBY per recipient; ioredis sends all of one turn of the event loop together.
 class Pipeline {
   constructor(redis) {
     this.redis = redis;
+  }
+
+  of(user) {
+    return read(this.redis, user);
   }
 
   add(conversation, users) {
@@ -24,6 +36,10 @@ class Script {
       numberOfKeys: 1,
       lua: "for i = 1, #ARGV do redis.call('HINCRBY', 'unread:' .. ARGV[i], KEYS[1], 1) end",
     });
+  }
+
+  of(user) {
+    return read(this.redis, user);
   }
 
   add(conversation, users) {

@@ -3,6 +3,7 @@
 import { el, iconButton } from '../dom.js';
 import { say } from '../words.js';
 import { EmojiPicker } from './emoji.js';
+import { Tray } from './tray.js';
 
 const MOST_ROWS_HIGH = 160; // px; then the field scrolls
 const COUNT_FROM = 200; // characters left at which they are counted down
@@ -12,9 +13,13 @@ const drafts = new Map(); // conversation id -> text not sent; of this page's li
 const touchOnly = matchMedia('(hover: none) and (pointer: coarse)');
 
 export class Composer {
-  /** `onSend(text)` returns whether it was taken; `onEdit(text)` is called at every change. */
-  constructor({ id, limit, onSend, onEdit }) {
+  /**
+   * `onSend(text, files)` returns whether they were taken; `onEdit(text)` is called at every change of the text.
+   * `limit` is the most characters, `fileLimit()` the most bytes of a file.
+   */
+  constructor({ id, limit, fileLimit, onSend, onEdit }) {
     Object.assign(this, { id, limit, onSend, onEdit });
+    this.tray = new Tray({ id, limit: fileLimit, onChange: () => this.#fit() });
     this.input = el('textarea', {
       rows: 1,
       placeholder: say('writeMessage'),
@@ -26,13 +31,13 @@ export class Composer {
     this.sendButton = iconButton('send', say('send'), () => this.#send(), { class: 'icon-button send' });
     this.count = el('span', { class: 'count', role: 'status', hidden: true });
     this.emoji = new EmojiPicker((emoji) => this.#insert(emoji));
-    const field = el('div', { class: 'composer-field' }, this.emoji.button, this.input, this.count);
+    const field = el('div', { class: 'composer-field' }, this.emoji.button, this.input, this.count, this.#attach());
     this.node = el(
       'form',
       { class: 'composer', onsubmit: (event) => event.preventDefault() },
       this.emoji.panel,
-      field,
-      this.sendButton,
+      this.tray.node,
+      el('div', { class: 'composer-line' }, field, this.sendButton),
     );
     this.input.addEventListener('keydown', (event) => this.#key(event));
     this.input.addEventListener('input', () => this.#edited());
@@ -43,9 +48,25 @@ export class Composer {
     if (!touchOnly.matches) this.input.focus(); // on a phone that would raise the keyboard
   }
 
+  /** Put files beside the text, to be sent with it. */
+  async add(files) {
+    await this.tray.add(files);
+    this.focus();
+  }
+
   /** Grown to its text; called once it is on the page. */
   fit() {
     this.#fit();
+  }
+
+  /** The button for pictures, and the browser's own chooser behind it. */
+  #attach() {
+    const chooser = el('input', { type: 'file', accept: 'image/*', multiple: true, hidden: true });
+    chooser.addEventListener('change', async () => {
+      await this.add([...chooser.files]);
+      chooser.value = ''; // the same picture may be chosen again
+    });
+    return [iconButton('image', say('addPhotos'), () => chooser.click()), chooser];
   }
 
   #key(event) {
@@ -65,7 +86,9 @@ export class Composer {
 
   #send() {
     const text = this.input.value.trim();
-    if (!text || this.#left() < 0 || !this.onSend(text)) return;
+    const { picked } = this.tray;
+    if ((!text && !picked.length) || this.#left() < 0 || !this.onSend(text, picked)) return;
+    this.tray.empty();
     this.input.value = '';
     drafts.delete(this.id);
     this.#fit();
@@ -87,9 +110,17 @@ export class Composer {
     this.input.style.height = 'auto';
     this.input.style.height = `${Math.min(this.input.scrollHeight, MOST_ROWS_HIGH)}px`;
     const left = this.#left();
-    this.sendButton.disabled = !this.input.value.trim() || left < 0;
+    const { length } = this.tray.picked;
+    this.sendButton.disabled = (!this.input.value.trim() && !length) || left < 0;
+    this.#call(say(length ? 'addCaption' : 'writeMessage'));
     this.count.hidden = left > COUNT_FROM;
     this.count.classList.toggle('over', left < 0);
     if (!this.count.hidden) this.count.textContent = say('charactersLeft', { count: left });
+  }
+
+  #call(words) {
+    if (this.input.placeholder === words) return;
+    this.input.placeholder = words;
+    this.input.setAttribute('aria-label', words);
   }
 }

@@ -1,5 +1,7 @@
 /** What the timeline shows, one item after the other: days, the line above what is new, notices, messages. Pure. */
 
+import { waitingEntry } from '../media.js';
+
 const TOGETHER = 5 * 60000; // ms between messages of one person that are shown as one group
 
 /**
@@ -38,7 +40,7 @@ function waitingItem(message, me) {
   return {
     key: `local ${message.localId}`,
     kind: 'message',
-    entry: { ...message, senderId: me, type: 'text' },
+    entry: waitingEntry(message, me),
     mine: true,
     status,
   };

@@ -8,11 +8,13 @@ import { draftKey } from '../store.js';
 import { say } from '../words.js';
 import { avatar } from './avatar.js';
 import { Composer } from './composer.js';
+import { Intake } from './intake.js';
 import { faceOf, presenceOf, titleOf, typingIn } from './naming.js';
 import { Timeline } from './timeline.js';
 import { toast } from './toast.js';
 
 const CONTENT_LIMIT = 5000; // characters, where the server names no other limit
+const FILE_LIMIT = 10 * 1024 * 1024; // bytes, likewise
 
 export class Room {
   #shown = null; // {conversation, timeline, composer, history}
@@ -23,6 +25,7 @@ export class Room {
     Object.assign(this, { app, actions });
     this.head = el('header', { class: 'room-head' });
     this.node = el('main', { class: 'room', id: 'room', tabIndex: -1 });
+    this.intake = new Intake(this.node, () => this.#shown?.composer ?? null);
   }
 
   /** Draw what the route says; called after every change. */
@@ -38,6 +41,11 @@ export class Room {
   /** The id of the conversation on screen, for the list. */
   get shownId() {
     return this.#shown?.conversation.id ?? null;
+  }
+
+  /** The most bytes of a file. */
+  get fileLimit() {
+    return this.app.limits?.uploadBytes ?? FILE_LIMIT;
   }
 
   #conversation() {
@@ -95,13 +103,15 @@ export class Room {
     if (begun) return before.composer;
     const id = conversation.peerId ? draftKey(conversation.peerId) : conversation.id;
     const limit = this.app.limits?.contentCharacters ?? CONTENT_LIMIT;
-    return new Composer({ id, limit, onSend: (text) => this.#send(text), onEdit: (text) => this.#edited(text) });
+    const fileLimit = () => this.fileLimit;
+    const onSend = (text, files) => this.#send(text, files);
+    return new Composer({ id, limit, fileLimit, onSend, onEdit: (text) => this.#edited(text) });
   }
 
-  #send(content) {
+  #send(content, files) {
     const { conversation, timeline } = this.#shown;
     const target = conversation.draft ? { toUser: conversation.peerId } : { conversation };
-    const taken = this.app.outbox.post({ ...target, content });
+    const taken = this.app.outbox.post({ ...target, content, files });
     if (!taken) toast(say('tooManyWaiting'));
     this.app.typing.sent();
     timeline.forgetNew();

@@ -2,6 +2,7 @@
 
 import { shortTime } from '../clock.js';
 import { el, icon } from '../dom.js';
+import { captionOf, isPicture, mediaOf, plainName, waitingEntry } from '../media.js';
 import { toConversation, toPerson } from '../route.js';
 import { dayWords, language, say } from '../words.js';
 import { avatar } from './avatar.js';
@@ -10,15 +11,28 @@ import { ticks } from './ticks.js';
 
 const MOST_SHOWN = 99; // a larger count says no more
 
+/** An entry in one line. */
+function lineOf(entry) {
+  if (entry.recalledAt) return say('recalled');
+  const media = mediaOf(entry);
+  if (!media) return entry.content;
+  const caption = captionOf(entry);
+  if (isPicture(entry)) return caption ? say('photoWith', { caption }) : say('photoAlone');
+  return say('fileAlone', { name: caption || plainName(media.name) || say('file') });
+}
+
 /** What the row says under the name: `{text, who?, status?, tone?}`. */
 function previewOf(store, conversation) {
   const typing = typingIn(store, conversation);
   if (typing) return { text: conversation.kind === 'group' ? typing : say('typingShort'), tone: 'accent' };
   const waiting = store.waiting(conversation).at(-1);
-  if (waiting) return { text: waiting.content, status: waiting.error ? 'failed' : 'sending' };
+  if (waiting) {
+    const text = lineOf(waitingEntry(waiting, store.me.id));
+    return { text, status: waiting.error ? 'failed' : 'sending' };
+  }
   const entry = conversation.lastEntry;
   if (!entry) return { text: '' };
-  const text = entry.recalledAt ? say('recalled') : entry.content;
+  const text = lineOf(entry);
   if (entry.type === 'system') return { text, tone: 'quiet' };
   if (entry.senderId === store.me.id) return { text, status: conversation.statusOf(entry) };
   return { text, who: conversation.kind === 'group' ? personName(store, entry.senderId) : null };

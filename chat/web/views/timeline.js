@@ -7,6 +7,7 @@ import { dayOf } from '../clock.js';
 import { arrange, el, iconButton } from '../dom.js';
 import { say } from '../words.js';
 import { itemsOf } from './items.js';
+import { Lightbox } from './lightbox.js';
 import { ItemView } from './message.js';
 import { personName } from './naming.js';
 import { typingBubble } from './typingbubble.js';
@@ -66,13 +67,19 @@ export class Timeline {
   }
 
   #context() {
-    const { store, outbox } = this.app;
-    const { conversation } = this;
+    const { store, outbox, attachments, uploads } = this.app;
+    const { conversation, history } = this;
     return {
       outbox,
       isGroup: conversation.kind === 'group',
       author: (id) => ({ ...store.person(id), id, name: personName(store, id) }),
       statusLabel: (item) => this.#statusLabel(item),
+      reason: (message) => this.app.reason(message),
+      preview: (localId) => attachments.preview(localId),
+      share: (localId) => uploads.share(localId),
+      refresh: (entry) => history.refresh(entry),
+      openPicture: (entry) => new Lightbox(this.context, conversation, history).open(entry),
+      lives: () => this.app.lives,
     };
   }
 

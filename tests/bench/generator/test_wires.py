@@ -69,3 +69,50 @@ def test_a_socketio_send_asks_for_an_ack_under_its_number() -> None:
 )
 def test_presence_is_understood(wire: Wire, payload: bytes) -> None:
     assert wire.presence(payload) == ("b1", False)
+
+
+def test_a_native_poller_goes_on_from_the_cursor_that_it_was_given() -> None:
+    wire = Native()
+    first = wire.poll("h:1", "t0k", b"")
+    assert first.startswith(b"GET /api/v1/poll HTTP/1.1\r\n")
+    assert b"Authorization: Bearer t0k\r\n" in first
+    stand, ready, readings = wire.polled(b'{"events":[{"event":"hello"}],"cursor":"c-1"}', b"")
+    assert (stand, ready, readings) == (b"c-1", True, [])
+    assert wire.poll("h:1", "t0k", stand).startswith(b"GET /api/v1/poll?cursor=c-1 HTTP/1.1\r\n")
+    event = f'{{"event":"message","data":{{"content":"{CONTENT}"}}}}'
+    body = f'{{"events":[{event},{event}],"cursor":"c-2"}}'.encode()
+    stand, _, readings = wire.polled(body, stand)
+    assert (stand, [(kind, number) for kind, number, _ in readings]) == (b"c-2", [(DELIVERY, 42)] * 2)
+
+
+def test_a_socketio_poller_opens_greets_polls_and_answers_pings() -> None:
+    wire = SocketIO()
+    assert wire.poll("h:1", "t0k", b"").startswith(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n")
+    stand, ready, _ = wire.polled(b'0{"sid":"S1","upgrades":[]}', b"")
+    assert not ready
+    greeting = wire.poll("h:1", "t0k", stand)
+    assert greeting.startswith(b"POST /socket.io/?EIO=4&transport=polling&sid=S1 HTTP/1.1\r\n")
+    assert greeting.endswith(b'\r\n\r\n40{"token": "t0k"}')
+    stand, ready, _ = wire.polled(b"ok", stand)
+    assert not ready
+    assert wire.poll("h:1", "t0k", stand).startswith(b"GET /socket.io/?EIO=4&transport=polling&sid=S1 ")
+    stand, ready, _ = wire.polled(b'40{"sid":"x"}', stand)
+    assert ready
+    event = f'42["message",{{"content":"{CONTENT}"}}]'
+    stand, _, readings = wire.polled(f"{event}\x1e2".encode(), stand)
+    assert [(kind, number) for kind, number, _ in readings] == [(DELIVERY, 42), (ANSWER, 0)]
+    assert wire.poll("h:1", "t0k", stand).endswith(b"\r\n\r\n3")
+    stand, _, _ = wire.polled(b"ok", stand)
+    assert wire.poll("h:1", "t0k", stand).startswith(b"GET ")
+
+
+@pytest.mark.parametrize(
+    ("wire", "body"),
+    [
+        (Native(), b'{"total":5,"conversations":{"g1":{"unread":2},"g2":{"unread":3}},"notifications":0}'),
+        (SocketIO(), b'{"total":5,"conversations":{"g1":2,"g2":3}}'),
+    ],
+)
+def test_unread_answers_are_read_as_conversations_and_sum(wire: Wire, body: bytes) -> None:
+    assert wire.unread(body) == (2, 5)
+    assert b"Authorization: Bearer t0k\r\n" in wire.ask_unread("h:1", "t0k")

@@ -72,7 +72,7 @@ def make_project(folder: Path) -> Path:
     folder.chmod(0o711)
     (folder / "app.py").write_text(APP)
     (folder / "wsgi.py").write_text(WSGI)
-    for name in ("chat", "tasks"):
+    for name in ("chat", "tasks", "uploads"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 

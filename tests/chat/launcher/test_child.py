@@ -28,6 +28,12 @@ def test_a_child_gets_its_environment_and_writes_to_its_log(tmp_path: Path) -> N
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+def test_of_a_mute_child_only_the_errors_are_heard(tmp_path: Path) -> None:
+    program = Program(["/bin/sh", "-c", "echo chatter; echo error >&2"], log=tmp_path / "log", mute=True)
+    assert Child("teller", program).start().wait(10)
+    assert (tmp_path / "log").read_text() == "error\n"
+
+
 def test_a_child_that_was_never_started_is_not_running_and_stops_without_ado() -> None:
     child = Child("nobody", Program(SLEEPER))
     child.stop()

@@ -60,6 +60,7 @@ def test_one_command_starts_everything_and_ctrl_c_ends_it(project: Path) -> None
     assert server.stop(signal.SIGINT) == 0
     assert time.monotonic() - start < 10
     assert "Traceback" not in server.said
+    assert "Ctrl+C again" not in server.said, "Celery has nothing to say to who stops the whole"
 
 
 def test_the_next_start_finds_what_the_last_one_kept(project: Path) -> None:
@@ -198,8 +199,10 @@ def test_a_data_directory_with_a_long_path_will_do(project: Path) -> None:
 
 
 def test_settings_come_from_the_environment_too(project: Path) -> None:
-    server = Running(project, PORT="0", WORKERS="2", DATA_DIR="data/named", HOST="127.0.0.1")
+    server = Running(project, PORT="0", WORKERS="2", DATA_DIR="data/named", HOST="127.0.0.1", MEDIA_SECRET="m" * 32)
     assert server.state()["environ"]["DATA_DIR"] == str(project / "data" / "named")
+    # So that a command beside the server gives addresses that the server opens.
+    assert f"MEDIA_SECRET={'m' * 32}\n" in (project / "data" / "named" / "environment").read_text()
     until(lambda: len([one for one in server.tree() if "gunicorn" in one.command]) == 3, "a master and two workers")
     server.stop()
 

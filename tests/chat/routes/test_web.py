@@ -12,6 +12,7 @@ from chat.routes import web
 @pytest.fixture
 def client() -> FlaskClient:
     app = Flask(__name__, static_folder=None)
+    app.config.update(STORAGE_URL="", STORAGE_PUBLIC_URL="", DATA_DIR="/nowhere")
     app.register_blueprint(web.blueprint)
     return app.test_client()
 
@@ -20,6 +21,14 @@ def client() -> FlaskClient:
 def test_every_answer_carries_the_policy(client: FlaskClient, path: str) -> None:
     with client.get(path) as answer:
         assert {name: answer.headers[name] for name in web.HEADERS} == web.HEADERS
+
+
+def test_pictures_may_come_from_the_storage_of_uploads_and_nothing_else_may(client: FlaskClient) -> None:
+    client.application.config["STORAGE_URL"] = "s3://key:secret@s3.example/bucket"
+    with client.get("/") as answer:
+        policy = answer.headers["Content-Security-Policy"]
+    assert "img-src 'self' https://s3.example data: blob:;" in policy
+    assert policy.replace(" https://s3.example", "") == web.POLICY
 
 
 def test_the_policy_lets_nothing_foreign_or_inline_in() -> None:

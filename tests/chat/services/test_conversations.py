@@ -4,7 +4,7 @@ import pytest
 
 from chat.errors import ChatError
 from chat.paging import page_cursor
-from chat.services import conversations, messages
+from chat.services import conversations
 from tests.chat.world import World
 
 
@@ -154,13 +154,13 @@ def test_a_cleared_conversation_is_empty_for_its_owner_only(world: World) -> Non
     world.send(group, ann)
     world.do(conversations.clear, bob, group)
     assert ids(world, bob.user_id) == []
-    assert world.read(messages.page, bob.user_id, group, None, None, 50) == {"messages": [], "hasMore": False}
-    assert len(world.read(messages.page, ann.user_id, group, None, None, 50)["messages"]) == 2
+    assert world.page(bob, group) == {"messages": [], "hasMore": False}
+    assert len(world.page(ann, group)["messages"]) == 2
     cleared = world.do(conversations.get, bob.user_id, group).data
     assert (cleared["unread"], cleared["lastMessage"], cleared["readSeq"], cleared["deliveredSeq"]) == (0, None, 2, 2)
     world.send(group, ann, "again")
     assert ids(world, bob.user_id) == [group]
-    (message,) = world.read(messages.page, bob.user_id, group, None, None, 50)["messages"]
+    (message,) = world.page(bob, group)["messages"]
     assert message["content"] == "again"
     assert world.do(conversations.get, bob.user_id, group).data["unread"] == 1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chat.errors import ChatError
-from chat.services import groups, messages
+from chat.services import groups
 from chat.services.groups import Settings
 from tests.chat.world import World
 
@@ -16,7 +16,7 @@ def test_a_new_group_holds_its_maker_as_owner_and_everybody_named(world: World) 
     assert (data["history"], data["joining"], data["listed"]) == ("joined", "invited", False)
     assert (data["lastSeq"], data["change"], data["unread"], data["readSeq"]) == (1, 1, 0, 1)
     assert world.read(groups.get, bob.user_id, data["id"])["role"] == "member"
-    (notice,) = world.read(messages.page, cat.user_id, data["id"], None, None, 50)["messages"]
+    (notice,) = world.page(cat, data["id"])["messages"]
     assert (notice["type"], notice["content"], notice["senderId"]) == ("system", "Ann created the group.", None)
     assert notice["metadata"]["notice"] == {"kind": "created", "actorId": ann.public_id, "userIds": []}
 
@@ -157,7 +157,7 @@ def test_a_deleted_group_is_read_by_nobody_and_everybody_hears_of_it(world: Worl
     assert removed == {ann.user_id: "removed", bob.user_id: "removed"}
     for user in (ann, bob):
         with pytest.raises(ChatError, match="not_a_member"):
-            world.do(messages.page, user.user_id, group, None, None, 50)
+            world.page(user, group)
         with pytest.raises(ChatError, match="not_a_member"):
             world.do(groups.get, user.user_id, group)
     with pytest.raises(ChatError, match="not_a_member"):

@@ -6,14 +6,12 @@ import pytest
 
 from chat.errors import ChatError
 from chat.frames import Caller
-from chat.services import conversations, groups, members, messages, roles, sync
+from chat.services import conversations, groups, members, roles, sync
 from tests.chat.world import World
 
 
 def contents(world: World, user: Caller, group: str) -> list[str]:
-    return [
-        message["content"] for message in world.read(messages.page, user.user_id, group, None, None, 50)["messages"]
-    ]
+    return [message["content"] for message in world.page(user, group)["messages"]]
 
 
 def synced(world: World, user: Caller, group: str, seq: int = 0, change: int = 0) -> dict[str, Any]:

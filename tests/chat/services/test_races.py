@@ -16,7 +16,7 @@ import pytest
 
 from chat.errors import ChatError
 from chat.frames import Caller
-from chat.services import conversations, members, messages, roles, unread
+from chat.services import conversations, members, roles
 from chat.transaction import Transaction
 from tests.chat.world import World
 
@@ -60,9 +60,7 @@ def held_open(world: World, pool: ThreadPoolExecutor, work: Callable[[Transactio
 
 
 def seen_by(world: World, user: Caller, group: str) -> list[str]:
-    return [
-        message["content"] for message in world.read(messages.page, user.user_id, group, None, None, 100)["messages"]
-    ]
+    return [message["content"] for message in world.page(user, group, limit=100)["messages"]]
 
 
 def test_a_send_that_waits_for_a_kick_is_refused(world: World, pool: ThreadPoolExecutor) -> None:
@@ -100,7 +98,7 @@ def test_a_send_that_waits_for_a_join_is_seen_by_the_joiner(world: World, pool: 
         wait_until_blocked(world)
     assert sending.result(10) == (STORED, 3)
     assert seen_by(world, bob, group) == ["Bob joined.", "welcome"]
-    assert world.read(unread.counts, bob.user_id)["total"] == 1
+    assert world.unread(bob)["total"] == 1
 
 
 def test_a_join_that_waits_for_a_send_does_not_see_it(world: World, pool: ThreadPoolExecutor) -> None:
@@ -115,7 +113,7 @@ def test_a_join_that_waits_for_a_send_does_not_see_it(world: World, pool: Thread
         wait_until_blocked(world)
     joining.result(10)
     assert seen_by(world, bob, group) == ["Bob joined."]
-    assert world.read(unread.counts, bob.user_id)["total"] == 0
+    assert world.unread(bob)["total"] == 0
     assert world.do(conversations.get, bob.user_id, group).data["readSeq"] == 3
 
 

@@ -7,15 +7,17 @@ values, and again as a prepared one, planned for any.
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from chat.frames import Caller
-from chat.services import conversations, members, messages, sync, unread
+from chat.services import conversations, members, sync
 from chat.transaction import Transaction
-from tests.chat.world import World
+from tests.chat.world import UNREAD, World
 
 ENTRIES = 20_000
 MEMBERS = 2_000
+PAGE = "SELECT chat_history_1(CAST(:asked AS json))"
 PREPARED = 7  # runs after which the driver and the database have settled for one plan
 LOOKED_AT = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
 
@@ -33,7 +35,8 @@ def crowd(engine: Any) -> tuple[World, Caller, str]:
     world.sql(FILL_ENTRIES, id=number, sender=bob.user_id, entries=ENTRIES)
     world.sql("UPDATE conversation_heads SET member_count = :n WHERE conversation_id = :id", id=number, n=MEMBERS + 2)
     world.sql(
-        "UPDATE entries SET recalled_at = now() WHERE conversation_id = :id AND seq % 100 = 0 AND seq < 10000",
+        "UPDATE entries SET recalled_at = now(), changed_at = now() "
+        "WHERE conversation_id = :id AND seq % 100 = 0 AND seq < 10000",
         id=number,
     )
     world.sql("ANALYZE")
@@ -61,9 +64,23 @@ def rows_of(tx: Transaction, work: Callable[[Transaction], Any]) -> int:
     return int(tx.execute(LOOKED_AT).scalar_one() - before)
 
 
+def asked(reader: Caller, group: int, before: int | None) -> str:
+    """A page that is read with the rest of its blocks."""
+    question = {
+        "u": reader.user_id,
+        "g": group,
+        "before": before,
+        "after": None,
+        "most": 50,
+        "whole": True,
+        "known": [],
+    }
+    return orjson.dumps(question).decode()
+
+
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("list", 500), ("get", 200), ("history", 220), ("older", 220), ("sync", 300), ("unread", 500), ("members", 220)],
+    [("list", 500), ("get", 200), ("history", 300), ("older", 300), ("sync", 300), ("unread", 500), ("members", 220)],
 )
 def test_a_page_looks_at_what_it_shows(crowd: tuple[World, Caller, str], name: str, most: int) -> None:
     world, ann, group = crowd
@@ -71,10 +88,10 @@ def test_a_page_looks_at_what_it_shows(crowd: tuple[World, Caller, str], name: s
     work: Callable[[Transaction], Any] = {
         "list": lambda tx: conversations.page(tx, ann.user_id, "", 50),
         "get": lambda tx: conversations.get(tx, ann.user_id, group),
-        "history": lambda tx: messages.page(tx, ann.user_id, group, None, None, 50),
-        "older": lambda tx: messages.page(tx, ann.user_id, group, ENTRIES // 2, None, 50),
+        "history": lambda tx: tx.execute(PAGE, {"asked": asked(ann, world.number(group), None)}),
+        "older": lambda tx: tx.execute(PAGE, {"asked": asked(ann, world.number(group), ENTRIES // 2)}),
         "sync": lambda tx: sync.states(tx, ann.user_id, stand),
-        "unread": lambda tx: unread.counts(tx, ann.user_id),
+        "unread": lambda tx: tx.execute(UNREAD, {"user": ann.user_id}),
         "members": lambda tx: members.page(tx, ann.user_id, group, "", 50),
     }[name]
     assert max(looked_at(world, work)) <= most

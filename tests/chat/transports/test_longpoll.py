@@ -54,16 +54,6 @@ class Poller:
 
 
 @pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
 def poller(ann: Person) -> Poller:
     made = Poller(ann)
     assert [event["event"] for event in made.poll()] == ["hello"]
@@ -232,6 +222,37 @@ def test_more_than_is_kept_between_two_polls_comes_all_the_same(ann: Person, bob
     for _ in range(20):
         got += poller.messages(poller.poll(1 if len(got) < 300 else 0))
     assert got == [f"{turn}" for turn in range(300)]
+
+
+def test_a_backlog_comes_in_batches_each_with_the_poll_that_proves_the_one_before(
+    ann: Person, bob: Person, poller: Poller
+) -> None:
+    with Wire.of(bob) as wire:
+        numbers = [wire.post("message.send", toUser=ann.id, content=f"{turn}") for turn in range(280)]
+        for number in numbers:  # more than the logs keep
+            wire.answer(number)
+    poller = Poller(ann)
+    assert [event["event"] for event in poller.poll()] == ["hello", "offline.batch"]
+    assert [event["event"] for event in poller.poll(5, keep=False)] == ["offline.batch"]
+    answers = [poller.answers[0]["events"], *(poller.poll(5) for _ in range(5))]
+    assert [[len(event["data"].get("messages", ())) for event in answer][-1] for answer in answers] == [50] * 5 + [30]
+    assert [content for answer in answers for content in poller.messages(answer)] == [f"{turn}" for turn in range(280)]
+    bob.send(ann, "live")
+    assert poller.messages(poller.poll(5)) == ["live"]
+
+
+def test_a_backlog_goes_on_in_another_process_at_every_poll(
+    ann: Person, bob: Person, poller: Poller, hasty: Web
+) -> None:
+    with Wire.of(bob) as wire:
+        numbers = [wire.post("message.send", toUser=ann.id, content=f"{turn}") for turn in range(280)]
+        for number in numbers:
+            wire.answer(number)
+    got: list[str] = []
+    for turn in range(8):
+        poller.url = (ann.url, hasty.url)[turn % 2]
+        got += poller.messages(poller.poll(1))
+    assert got == [f"{turn}" for turn in range(280)]
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "x" * 5_000])

@@ -15,7 +15,7 @@ from chat.frames import CONVERSATION, Event
 from chat.session import Session, State
 from chat.transports.sse import ServerSentEvents
 from tests.clients.person import Person
-from tests.deployment import Deployment, Web, wait_for
+from tests.deployment import Web, wait_for
 
 PATIENCE = 15.0
 
@@ -56,16 +56,6 @@ class Source:
     def close(self) -> None:
         self.answer.close()
         self.connection.close()
-
-
-@pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
 
 
 @pytest.fixture

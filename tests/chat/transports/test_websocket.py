@@ -11,17 +11,6 @@ from tests.clients.person import Person
 from tests.clients.wire import CLOSE, KEY, PING, PONG, TEXT, Wire, masked, upgrade
 from tests.deployment import Deployment, Web
 
-
-@pytest.fixture
-def ann(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
-@pytest.fixture
-def bob(deployment: Deployment) -> Person:
-    return Person(deployment.url)
-
-
 # The handshake.
 
 

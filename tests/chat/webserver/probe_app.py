@@ -11,7 +11,8 @@ from typing import Any
 import gevent
 from gevent import monkey
 
-from chat.webserver import body, handler
+from chat import pace
+from chat.webserver import handler
 
 StartResponse = Callable[..., Any]
 MARK = os.environ.get("PROBE_MARK", "/dev/null")
@@ -20,7 +21,7 @@ if "PROBE_HURRY" in os.environ:  # deadlines short enough for a test
     handler.FIRST_SECONDS = handler.IDLE_SECONDS = 1.0
     handler.HEAD_SECONDS = 0.5
     handler.STALL_SECONDS = 1.0
-    body.BODY_SECONDS = 0.5
+    pace.GRACE_SECONDS = 0.5
 
 
 def _text(start: StartResponse, body: bytes, status: str = "200 OK", *headers: tuple[str, str]) -> list[bytes]:
@@ -77,7 +78,8 @@ def numbers(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
 
 def slow_body(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
     try:
-        environ["wsgi.input"].read()
+        while environ["wsgi.input"].read(4_096):
+            pass
     except OSError as error:
         return _text(start, str(error).encode(), "400 Bad Request")
     return _text(start, b"whole")
@@ -116,12 +118,31 @@ def _serve_detached(raw: Any, early: bytes) -> None:
     client.close()
 
 
+def lend(environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
+    """Take the connection as a poll does, and give it back once the server has closed its listener."""
+    raw, _ = environ["chat.detach"]()
+    gevent.spawn(_give_back, raw, environ["chat.server"], environ["chat.peer"])
+    return []
+
+
+def _give_back(raw: Any, server: Any, peer: Any) -> None:
+    raw.sendall(b"lent")
+    while not server.closed:
+        gevent.sleep(0.005)
+    server.resume(raw, peer)
+
+
 VIEWS = (hello, echo, show, crash, ignore, unsized, large, slow, slow_body, numbers)
-ROUTES = {f"/{view.__name__}": view for view in (*VIEWS, detach, detach_by_hand, detach_and_crash)}
+ROUTES = {f"/{view.__name__}": view for view in (*VIEWS, detach, detach_by_hand, detach_and_crash, lend)}
 
 
 class App:
-    """The WSGI callable; `extensions` is where the web server looks for a node to drain."""
+    """The WSGI callable; `extensions` is where the web server looks for a node to await and to drain."""
+
+    generation = "known"
+
+    class log:  # noqa: N801 (as the node has it)
+        epoch = "known"
 
     def __init__(self) -> None:
         self.extensions = {"chat.node": self}

@@ -1,5 +1,9 @@
 """A request's body, read through the real web server."""
 
+import select
+
+import pytest
+
 from tests.chat.webserver.probe import Gunicorn, read_all, read_answer
 
 
@@ -44,3 +48,17 @@ def test_a_body_that_trickles_is_given_up(hurried: Gunicorn) -> None:
     with hurried.connect() as client:
         client.sendall(b"POST /slow_body HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc")
         assert b"the body did not come in time" in read_all(client)
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 1000000", b"Transfer-Encoding: chunked"])
+def test_a_body_of_which_the_last_part_trickles_is_given_up_as_soon(hurried: Gunicorn, head: bytes) -> None:
+    with hurried.connect() as client:
+        client.sendall(b"POST /slow_body HTTP/1.1\r\n" + head + b"\r\n\r\n")
+        client.sendall((b"f4240\r\n" if b"chunked" in head else b"") + b"x" * 900_000)
+        trickled = 0
+        while not select.select([client], [], [], 0.2)[0]:
+            client.sendall(b"x")
+            trickled += 1
+            assert trickled < 50, "nobody minds"
+        assert b"the body did not come in time" in read_all(client)
+    assert trickled > 1  # it had the grace, and the time that 4 kB take

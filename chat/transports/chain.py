@@ -1,0 +1,197 @@
+"""A chain of polls: the carrier that keeps what its client has not acknowledged yet, however many polls that takes."""
+
+import time
+from collections import OrderedDict
+from typing import Any, Protocol
+
+from gevent.event import Event as Signal
+
+from chat.cursor import RECENT, Cursor
+from chat.errors import ChatError, CloseReason
+from chat.frames import CONVERSATION, Event
+from chat.protocols import native
+from chat.session import Session, State
+from chat.transports.hangup import hang_up
+
+__all__ = ["NONCE", "Chain"]
+
+KEPT = 256  # events kept for the next poll; beyond, it reads the log
+LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
+NONCE = "~"  # between a chain's id and how many events of it were handed over here
+
+
+class Waiter(Protocol):
+    """A poll that waits."""
+
+    def set(self) -> None:
+        """There is something."""
+
+
+class Chain:
+    """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
+
+    __slots__ = (
+        "_asked", "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits",
+        "closed", "login_id", "opened", "polled", "session",
+    )  # fmt: skip
+
+    kind = "longpoll"
+    provable = False
+
+    def __init__(self, node: Any, cursor: Cursor | None, login_id: int):
+        self._node = node
+        self.session: Session
+        self.login_id = login_id
+        self._new = cursor is None
+        self._base = cursor or Cursor("", "", 0, 0)  # where the client stands with everything before `_events`
+        self._events: list[Event] = []
+        self._count = 0  # events acknowledged and let go
+        self._asked = 0  # how many have to be until what was handed over is taken; 0: nobody asks
+        self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
+        self._told = frozenset(self._base.lately)  # by another process: this one may not have heard of it yet
+        self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
+        self._gone = False
+        self.closed: Event | None = None
+        self.opened = Signal()
+        self.polled = time.monotonic()
+        self._waits: list[Waiter] = []  # one for each poll that waits
+
+    @property
+    def waiting(self) -> int:
+        """How many polls are there at this moment: those that wait, or the one that begins the chain."""
+        return len(self._waits) or int(not self.opened.is_set())
+
+    def event(self, event: Event) -> None:
+        """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
+        if event.name == "cursor" or (event.name == "hello" and not self._new):
+            return
+        if event.change and (_place(event), event.change) in self._told:
+            return
+        if len(self._events) >= KEPT and not self.waiting:
+            if event.logged:
+                self._gone = True
+            return
+        self._events.append(event)
+        self._node.hub.dirty.append(self)
+
+    def live(self) -> None:
+        """The session is live: the poll that begins the chain may be answered, if with nothing."""
+        self.opened.set()
+
+    def flush(self) -> None:
+        """Let the poll that waits be answered."""
+        for waiter in self._waits.copy():
+            waiter.set()
+
+    def reply(self, number: Any, data: bytes) -> None:
+        """No command comes this way."""
+
+    def failure(self, number: Any, error: ChatError) -> None:
+        """No command comes this way."""
+
+    def ping(self) -> None:
+        """Ask for a proof that what was handed over is taken: the poll that begins the chain may be answered with it.
+
+        The proof is the next poll's cursor.
+        """
+        if not self._events:  # the client had all of it before
+            self._node.proved(self.session)
+            return
+        self._asked = self._count + len(self._events)
+        self.opened.set()
+
+    def look(self) -> None:
+        """A poll proves by its cursor only."""
+
+    def pause(self) -> None:
+        """No command comes this way."""
+
+    def resume(self) -> None:
+        """No command comes this way."""
+
+    def close(self, reason: CloseReason, farewell: Event | None) -> None:
+        """Answer the poll that waits with the farewell, if there is one."""
+        self.closed = farewell or Event("bye", b'{"code":"%b"}' % reason.code.encode(), "u", 0, logged=False)
+        self.flush()
+        self.opened.set()
+
+    def acknowledge(self, cursor: Cursor) -> bool:
+        """The client has what the cursor says: let it go. False: this chain cannot go on from there."""
+        place = cursor.session_id.partition(NONCE)[2]
+        if self._gone or not place.isdecimal() or not self._count <= int(place) <= self._count + len(self._events):
+            return False
+        taken = int(place) - self._count
+        self._count += taken
+        del self._events[:taken]
+        if self._asked and self._count >= self._asked:
+            self._asked = 0
+            self._node.proved(self.session)
+        self.session.sent = None
+        self.session.taken_us = cursor.time_us
+        return True
+
+    def wait(self, seconds: float, sock: Any) -> None:
+        """Wait until there is something, the time is over, or the client hangs up on its socket."""
+        signal = Signal()
+        self.join(signal)
+        try:
+            if not self.ready:
+                with hang_up(sock, signal.set):
+                    signal.wait(seconds)
+        finally:
+            self.part(signal)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something for the client."""
+        return bool(self._events) or self.closed is not None
+
+    def join(self, waiter: Waiter) -> None:
+        """Tell a poll that waits, by `set()`, when there is something."""
+        self._waits.append(waiter)
+
+    def part(self, waiter: Waiter) -> None:
+        """It waits no more: it is answered, or its client has gone."""
+        self._waits.remove(waiter)
+        self.polled = self.session.heard = time.monotonic()
+
+    def taken(self, most: int) -> tuple[list[bytes], Cursor]:
+        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go.
+
+        Behind the last event of a chain that was ended stands the farewell.
+        """
+        frames: list[bytes] = []
+        for event in self._events:
+            frame = event.encoded(self.kind, native.encode_event)
+            most -= len(frame)
+            if frames and most < 0:
+                break
+            frames.append(frame)
+        everything = len(frames) == len(self._events)
+        for event in self._events[: len(frames)]:
+            self._remember(event)
+        if everything and self.session.state is State.LIVE:
+            self._base = self._node.cursor()
+        place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
+        if everything and self.closed is not None:
+            frames.append(native.encode_event(self.closed))
+        since = time.monotonic() - LATELY
+        lately = tuple(told for told, moment in self._lately.items() if moment > since)
+        return frames, self._base._replace(session_id=place, seen=dict(self._seen), lately=lately)
+
+    def _remember(self, event: Event) -> None:
+        now = time.monotonic()
+        for place, change, seq in event.told or ((_place(event), event.change, event.seq),):
+            if change:
+                self._lately[place, change] = now
+                if place:
+                    self._seen[place] = (change, max(seq, self._seen.pop(place, (0, 0))[1]))
+        while len(self._seen) > RECENT:
+            self._seen.popitem(last=False)
+        while len(self._lately) > RECENT:
+            del self._lately[next(iter(self._lately))]
+
+
+def _place(event: Event) -> int:
+    """Return the conversation in which a change has its number, or 0 for the user's own changes."""
+    return event.target if event.scope == CONVERSATION else 0
