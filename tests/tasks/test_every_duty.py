@@ -181,6 +181,7 @@ def killed(plant: Plant, crew: Crew) -> dict[str, Done]:
     until(lambda: not plant.unhalted(), "each duty is in the middle of its work", WITHIN)
     assert [duty for duty, done in begun.items() if done()] == []
     crew.kill(worker)
+    plant.world.sql("UPDATE media SET look_at = now() WHERE look_at IS NOT NULL")  # what else is a minute's waiting
     crew.worker()
     return begun
 
