@@ -1,12 +1,10 @@
 """The sessions of this process, by user and by conversation, and the delivery of events to them in order.
 
 Events of a conversation pass its gate and go to exactly the members of the version they were committed under: a
-change of members is applied from the event that carries it, and where a version was skipped the list is read anew
-first.
+change of members is applied from the event that carries it, and where a version was skipped the list is read first.
 """
 
 from collections.abc import Callable, Iterable
-from itertools import chain
 from typing import Any
 
 from chat.audience import Audience, LocalUser
@@ -176,9 +174,11 @@ class Hub:
 
     def waiting(self) -> Iterable[Event]:
         """Return the events that were offered and not delivered yet."""
+        if not self.holding:  # asked for each poll
+            return self._kept
         self.holding -= {audience for audience in self.holding if not (audience.behind or audience.early)}
-        held = [[*audience.gate.early.values(), *(audience.early or ())] for audience in self.holding]
-        return [*chain.from_iterable(held), *self._kept]
+        held = [event for each in self.holding for event in (*each.gate.early.values(), *(each.early or ()))]
+        return [*held, *self._kept]
 
     def _offer_to_conversation(self, event: Event) -> None:
         audience = self.audiences.get(event.target) or self._arrival(event)

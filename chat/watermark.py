@@ -30,6 +30,6 @@ class Watermark:
 
     def n(self, hub: Hub) -> int:
         """Return the number up to which nothing is missing here."""
-        waiting = [event.n for event in hub.waiting() if event.n]
         heard = self._heard if self._floor is None else min(self._floor, self._heard)
-        return min([heard, *(n - 1 for n in waiting)])
+        waiting = hub.waiting()
+        return min((heard, *(event.n - 1 for event in waiting if event.n))) if waiting else heard

@@ -17,6 +17,7 @@ __all__ = ["NONCE", "Chain"]
 
 KEPT = 256  # events kept for the next poll; beyond, it reads the log
 LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
+MESSAGE = "message"
 NONCE = "~"  # between a chain's id and how many events of it were handed over here
 
 
@@ -31,8 +32,8 @@ class Chain:
     """The carrier of a chain of polls: collects events, and gives those after the last acknowledged one."""
 
     __slots__ = (
-        "_asked", "_base", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_told", "_waits",
-        "closed", "login_id", "opened", "polled", "session",
+        "_asked", "_base", "_before", "_count", "_events", "_gone", "_lately", "_new", "_node", "_seen", "_waits",
+        "_written", "closed", "login_id", "opened", "polled", "session", "told",
     )  # fmt: skip
 
     kind = "longpoll"
@@ -48,9 +49,11 @@ class Chain:
         self._count = 0  # events acknowledged and let go
         self._asked = 0  # how many have to be until what was handed over is taken; 0: nobody asks
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
-        self._told = frozenset(self._base.lately)  # by another process: this one may not have heard of it yet
+        # Told by another process: this one may not have heard of it yet. Messages come in order, so one number tells.
+        self._before, self._written = frozenset(self._base.lately), dict(self._base.seen)
         self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
         self._gone = False
+        self.told = "", self._base  # the last cursor that was told, as text, and what it says
         self.closed: Event | None = None
         self.opened = Signal()
         self.polled = time.monotonic()
@@ -65,7 +68,7 @@ class Chain:
         """Keep an event for the poll that waits or the next one; a chain that is not polled is let go."""
         if event.name == "cursor" or (event.name == "hello" and not self._new):
             return
-        if event.change and (_place(event), event.change) in self._told:
+        if event.change and self._was_told(event):
             return
         if len(self._events) >= KEPT and not self.waiting:
             if event.logged:
@@ -167,23 +170,34 @@ class Chain:
             if frames and most < 0:
                 break
             frames.append(frame)
-        everything = len(frames) == len(self._events)
-        for event in self._events[: len(frames)]:
             self._remember(event)
+        everything = len(frames) == len(self._events)
         if everything and self.session.state is State.LIVE:
             self._base = self._node.cursor()
         place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
         if everything and self.closed is not None:
             frames.append(native.encode_event(self.closed))
+        stands = self._base
+        return frames, Cursor(
+            stands.generation, stands.epoch, stands.n, stands.time_us, place, dict(self._seen), self._told_lately()
+        )
+
+    def _was_told(self, event: Event) -> bool:
+        place = _place(event)
+        if event.name == MESSAGE and event.change <= self._written.get(place, (0, 0))[0]:
+            return True
+        return (place, event.change) in self._before
+
+    def _told_lately(self) -> tuple[tuple[int, int], ...]:
         since = time.monotonic() - LATELY
-        lately = tuple(told for told, moment in self._lately.items() if moment > since)
-        return frames, self._base._replace(session_id=place, seen=dict(self._seen), lately=lately)
+        return tuple([told for told, moment in self._lately.items() if moment > since]) if self._lately else ()
 
     def _remember(self, event: Event) -> None:
         now = time.monotonic()
         for place, change, seq in event.told or ((_place(event), event.change, event.seq),):
             if change:
-                self._lately[place, change] = now
+                if event.name != MESSAGE:
+                    self._lately[place, change] = now
                 if place:
                     self._seen[place] = (change, max(seq, self._seen.pop(place, (0, 0))[1]))
         while len(self._seen) > RECENT:

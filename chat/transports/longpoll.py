@@ -24,6 +24,7 @@ from chat.session import Session, State
 from chat.sessions import Admitted
 from chat.shortcut import Answer, add_shortcut
 from chat.transports.chain import NONCE, Chain
+from chat.transports.deadlines import Deadlines
 from chat.transports.pollline import PollLine
 
 __all__ = ["Polls", "mount"]
@@ -53,6 +54,7 @@ class Polls:
         self._chains: dict[str, Chain] = {}
         self._of_login: dict[int, list[Chain]] = {}
         self._sweeping: Any = None
+        self.deadlines = Deadlines()
 
     def chain(self, cursor: Cursor | None, login_id: int) -> Chain | None:
         """Return the chain that a cursor goes on with, if it is here, of this login, and still complete."""
@@ -152,22 +154,27 @@ def _quickly(polls: Polls, patterns: Sequence[str], node: Any, who: Caller, envi
 
     def go_on(line: PollLine, query: str) -> bool:
         caller = node.auth.believed(authorization)
-        poll = _goes_on(polls, node, caller, query) if caller is not None else None
+        poll = _goes_on(polls, node, caller, query, line.last) if caller is not None else None
         if poll is not None:
-            line.take()
             line.wait_for(*poll)
         return poll is not None
 
     cross = cors_headers(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns)
-    PollLine(environ, cross, go_on, partial(_polled, node)).wait_for(chain, seconds)
+    PollLine(environ, cross, go_on, partial(_polled, node), polls.deadlines).wait_for(chain, seconds)
     return Answer(b"")  # the line answers
 
 
-def _goes_on(polls: Polls, node: Any, who: Caller, query: str) -> tuple[Chain, float] | None:
-    """Return the chain that a plain poll goes on with, if it is here, and how long the poll waits."""
+def _goes_on(polls: Polls, node: Any, who: Caller, query: str, last: Chain | None = None) -> tuple[Chain, float] | None:
+    """Return the chain that a plain poll goes on with, if it is here, and how long the poll waits.
+
+    `last`: the one that was answered last on this connection.
+    """
     asked = PLAIN.fullmatch(query)
-    cursor = Cursor.decode(asked[1]) if asked else None
-    if asked is None or cursor is None or polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
+    if asked is None:
+        return None
+    # What this very chain told last need not be read again.
+    cursor = last.told[1] if last is not None and last.told[0] == asked[1] else Cursor.decode(asked[1])
+    if cursor is None or polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
         return None
     chain = polls.chain(cursor, who.login_id)
     if chain is None:
@@ -184,7 +191,9 @@ def _seconds(node: Any, asked: int) -> float:
 def _polled(node: Any, chain: Chain) -> bytes:
     """Return an answer's body: what the chain has."""
     frames, stands = chain.taken(node.config["POLL_BYTES"])
-    return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), stands.encode().encode())
+    text = stands.encode()
+    chain.told = text, stands
+    return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), text.encode())
 
 
 def _admitted(node: Any, who: Caller) -> Admitted:

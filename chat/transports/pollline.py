@@ -1,7 +1,7 @@
-"""A connection on which a client polls, taken out of the web server: who waits is a watcher and a timer, no greenlet.
+"""A connection on which a client polls, taken out of the web server: who waits is a watcher, and no greenlet.
 
-What comes next on it is looked at without taking it: a poll with the very same headers as the one before is answered
-here, for those were understood once. Anything else is left in the socket, and the connection goes back to the server.
+A poll with the very same headers as the one before is answered here, for those were understood once. With anything else
+the connection goes back to the server, and with it what was read.
 """
 
 import re
@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import gevent
@@ -18,11 +19,12 @@ from gevent.socket import wait_write
 
 from chat.shortcut import HEADERS
 from chat.transports.chain import Chain
+from chat.transports.deadlines import Deadlines
 
 __all__ = ["PollLine"]
 
 READ = 1
-PEEK_BYTES = 8_192  # a poll's head: a cursor of 4 kB and what browsers and proxies add
+READ_BYTES = 8_192  # a poll's head: a cursor of 4 kB and what browsers and proxies add
 IDLE_SECONDS = 5.0  # after an answer, for the next poll; then the web server keeps the connection, with its own bounds
 STALL_SECONDS = 30.0  # in which a long answer must move
 # The start of a request for the next poll. Other spellings of it take the long way.
@@ -33,10 +35,14 @@ HEAD = "HTTP/1.1 200 OK\r\n" + "".join(f"{name}: {value}\r\n" for name, value in
 class PollLine:
     """One such connection, taken with the request that `environ` is of.
 
-    `go_on(line, query)` begins the next poll (`take`, `wait_for`) or returns False; `body(chain)` makes an answer.
+    `go_on(line, query)` begins the next poll (`wait_for`) or returns False; `body(chain)` makes an answer. `last`: the
+    chain of the poll before.
     """
 
-    __slots__ = ("_address", "_body", "_chain", "_go_on", "_head", "_reads", "_rest", "_server", "_sock", "_timer")
+    __slots__ = (
+        "_address", "_body", "_chain", "_deadlines", "_due", "_go_on", "_head", "_reads", "_rest", "_server", "_sock",
+        "last",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,14 +50,17 @@ class PollLine:
         headers: list[tuple[str, str]],
         go_on: Callable[["PollLine", str], bool],
         body: Callable[[Chain], bytes],
+        deadlines: Deadlines,
     ):
         head: bytes = environ["chat.head"]
         self._server, self._address = environ["chat.server"], environ["chat.peer"]
         self._rest = head[head.index(b"\r\n") :]
         self._head = (HEAD + "".join(f"{name}: {value}\r\n" for name, value in headers)).encode()
         self._go_on, self._body = go_on, body
+        self._deadlines = deadlines
         self._chain: Chain | None = None  # that a poll waits for
-        self._timer: Any = None
+        self.last: Chain | None = None
+        self._due = 0  # where the deadline stands
         self._sock: socket.socket
         self._sock, early = environ["chat.detach"]()
         self._reads: Any = None if early else get_hub().loop.io(self._sock.fileno(), READ)
@@ -65,7 +74,7 @@ class PollLine:
 
     def wait_for(self, chain: Chain, seconds: float) -> None:
         """Answer once the chain has something, or the time is over."""
-        self._chain = chain
+        self._chain = self.last = chain
         chain.join(self)
         if chain.ready:
             self.set()
@@ -81,14 +90,10 @@ class PollLine:
             self._leave()
             self._answer(chain.session.id, self._body(chain))
 
-    def take(self) -> None:
-        """Take the request that `go_on` was asked about out of the socket: it will be answered here."""
-        self._sock.recv(PEEK_BYTES)
-
     def _answer(self, session_id: str, body: bytes) -> None:
         last = self._reads is None or self._server.draining
         head = b"%bDate: %b\r\nContent-Length: %d\r\nChat-Session: %b\r\n%b\r\n" % (
-            self._head, format_date_time(time.time()), len(body), session_id.encode(),
+            self._head, _date(int(time.time())), len(body), session_id.encode(),
             b"Connection: close\r\n" if last else b"",
         )  # fmt: skip
         data = head + body
@@ -123,7 +128,7 @@ class PollLine:
 
     def _look(self) -> None:
         """See what comes after an answer: the next poll, the end, or something for the web server."""
-        data = self._peek()
+        data = self._read(0)
         if data is None:
             return
         self._stop()
@@ -132,11 +137,11 @@ class PollLine:
             return
         poll = POLL.fullmatch(data, 0, max(0, len(data) - len(self._rest))) if data.endswith(self._rest) else None
         if poll is None or not self._go_on(self, poll[1].decode()):
-            self._give_back()
+            self._give_back(data)
 
     def _look_for_the_end(self) -> None:
         """Notice a client that hangs up while its poll waits; what it sends behind the poll has to wait, too."""
-        data = self._peek()
+        data = self._read(socket.MSG_PEEK)
         if data is None:
             return
         self._reads.stop()
@@ -144,19 +149,19 @@ class PollLine:
             self._leave()
             self._close()
 
-    def _peek(self) -> bytes | None:
+    def _read(self, flags: int) -> bytes | None:
         """Return what there is to read, nothing at the end; None if there was nothing to read after all."""
         try:
-            return self._sock.recv(PEEK_BYTES, socket.MSG_PEEK)
+            return self._sock.recv(READ_BYTES, flags)
         except BlockingIOError:
             return None
         except OSError:
             return b""
 
-    def _give_back(self) -> None:
+    def _give_back(self, early: bytes = b"") -> None:
         self._stop()
         self._reads.close()
-        self._server.resume(self._sock, self._address)
+        self._server.resume(self._sock, self._address, early)
 
     def _leave(self) -> None:
         self._stop()
@@ -165,16 +170,12 @@ class PollLine:
             self._chain = None
 
     def _start(self, seconds: float, then: Callable[[], None]) -> None:
-        self._timer = get_hub().loop.timer(seconds)
-        self._timer.start(then)
+        self._due = self._deadlines.set(self, seconds, then)
 
     def _stop(self) -> None:
         if self._reads is not None:
             self._reads.stop()
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._deadlines.cancel(self, self._due)
 
     def _close(self) -> None:
         self._stop()
@@ -183,3 +184,8 @@ class PollLine:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
+
+
+@lru_cache(maxsize=1)  # of this second
+def _date(now: int) -> bytes:
+    return format_date_time(now)  # type: ignore[no-any-return]

@@ -27,6 +27,20 @@ BACKLOG = 2_048  # connections taken at most when the listener closes: as many a
 UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
 
 
+class _Resumed(gevent.socket.socket):  # type: ignore[misc]
+    """A connection of which something was read already."""
+
+    early = b""
+
+    def recv_into(self, buffer: Any, *more: Any) -> int:
+        if not self.early:
+            return super().recv_into(buffer, *more)  # type: ignore[no-any-return]
+        part = self.early[: len(buffer)]
+        self.early = self.early[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
 class Server(pywsgi.WSGIServer):  # type: ignore[misc]
     """The listener of one worker: Nagle off, descriptors bounded, idle connections known, so that draining is quick."""
 
@@ -56,9 +70,10 @@ class Server(pywsgi.WSGIServer):  # type: ignore[misc]
         self._refuse(accepted[0])
         return None
 
-    def resume(self, raw: socket.socket, address: Any) -> None:
-        """Serve a connection on that was taken away with `detach`; nothing of the next request may have been read."""
-        client = gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach())
+    def resume(self, raw: socket.socket, address: Any, early: bytes = b"") -> None:
+        """Serve a connection on that was taken away with `detach`; `early`: what was read of the next request."""
+        client = _Resumed(raw.family, raw.type, raw.proto, fileno=raw.detach())
+        client.early = early
         gevent.spawn(self.do_handle, client, address)
 
     @staticmethod

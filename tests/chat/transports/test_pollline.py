@@ -11,6 +11,7 @@ import gevent
 import pytest
 
 from chat.transports import pollline
+from chat.transports.deadlines import Deadlines
 from chat.transports.pollline import PollLine
 from tests.clients.person import Person
 from tests.deployment import Deployment, wait_for
@@ -197,12 +198,12 @@ def test_a_connection_at_rest_goes_back_to_the_server(monkeypatch: pytest.Monkey
         "chat.detach": lambda: (ours, b""),
     }
     chain: Any = SimpleNamespace(ready=True, session=SimpleNamespace(id="s1"), join=lambda _: None, part=lambda _: None)
-    line = PollLine(environ, [], lambda *_: False, lambda _: b"{}")
+    line = PollLine(environ, [], lambda *_: False, lambda _: b"{}", Deadlines())
     line.wait_for(chain, 5)
     assert theirs.recv(1_000).endswith(b"Chat-Session: s1\r\n\r\n{}")
     with gevent.Timeout(PATIENCE):
         while not given_back:
             gevent.sleep(0.01)
-    assert given_back == [(ours, "whoever")]
+    assert given_back == [(ours, "whoever", b"")]
     ours.close()
     theirs.close()
