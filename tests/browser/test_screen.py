@@ -65,3 +65,18 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(person: MakePerson) -> None:
     ada.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(ada.page.get_by_role("button", name="New group")).to_be_focused()
+
+
+def test_the_time_of_a_message_stands_in_its_bubble_however_long_the_line(person: MakePerson) -> None:
+    ada, bo = person("Ada", viewport=PHONE["viewport"]), person("Bo", viewport=PHONE["viewport"])
+    ada.find(bo)
+    lines = ["w" * length for length in range(14, 30, 2)]
+    ada.say(*lines)
+    bo.open(ada.name)
+    bo.sees(*lines)
+    for one in ada, bo:
+        hanging = one.page.locator(".bubble").evaluate_all(
+            "all => all.filter(each => each.querySelector('.meta').getBoundingClientRect().bottom"
+            " > each.getBoundingClientRect().bottom).map(each => each.innerText)"
+        )
+        assert hanging == []
