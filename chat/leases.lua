@@ -114,7 +114,9 @@ end
 -- Have a session count until then. Returns 1 if that brings its user online.
 local function count_until(user, session, score)
     local key = sessions_of(user)
-    call('ZREM', key, '')
+    if call('EXISTS', key) == 0 and call('SISMEMBER', ONLINE, user) == 1 then
+        stand_in(user, now + lease + grace) -- it was evicted: others of the user's sessions say later that they are there
+    end
     call('ZADD', key, score, session)
     local comes = call('SADD', ONLINE, user)
     if comes == 1 then

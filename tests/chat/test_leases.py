@@ -252,6 +252,21 @@ class TestComingAndGoing:
         other.leave("s2")
         wait_until(lambda: False in one.said("ann") + other.said("ann"))
 
+    def test_after_an_eviction_the_first_device_that_is_heard_again_is_not_taken_for_the_only_one(
+        self, processes, redis
+    ):
+        one, other = processes("one"), processes("other")
+        one.enter("ann", "s1")
+        other.enter("ann", "s2", alive=False)
+        known(redis, "s1", "s2")
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is None)
+        redis.delete("test:user:online:ann")
+        wait_until(lambda: redis.zscore("test:user:online:ann", "s1"))
+        one.leave("s1")
+        other.clients.append("s2")
+        wait_until(lambda: redis.zscore("test:user:online:ann", "s2"))
+        assert one.said("ann") + other.said("ann") == [True]
+
     def test_who_went_when_the_sessions_were_evicted_goes_a_lease_later(self, processes, redis):
         one, other = processes("one"), processes("other")
         one.enter("ann", "s1")
