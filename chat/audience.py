@@ -10,9 +10,12 @@ __all__ = ["Audience", "LocalUser"]
 
 
 class LocalUser:
-    """A user with sessions in this process. All of the user's own changes up to `change` are known here."""
+    """A user with sessions in this process. All of the user's own changes up to `change` are known here.
 
-    __slots__ = ("_ahead", "change", "conversations", "id", "peers", "public_id", "sessions")
+    `unheard`: those of the conversations in whose list they were found, without a word of how they came into it.
+    """
+
+    __slots__ = ("_ahead", "change", "conversations", "id", "peers", "public_id", "sessions", "unheard")
 
     def __init__(self, user_id: int, public_id: str, change: int = 0):
         self.id = user_id
@@ -21,6 +24,7 @@ class LocalUser:
         self._ahead: set[int] = set()  # told while an earlier one is not known; the tail ends that in seconds
         self.sessions: list[Session] = []
         self.conversations: set[int] = set()
+        self.unheard: set[int] = set()
         self.peers: set[int] = set()
 
     def heard(self, change: int) -> None:
@@ -77,11 +81,19 @@ class Audience:
         self._change(gone, current if len(current) < len(here) else [user for user in here if user in current], here)
         self.version = max(self.version, version)
 
+    def take_list(self, version: int, members: Iterable[int], here: Mapping[int, LocalUser]) -> None:
+        """Take the list as it was read. Who is new in it may have been let in long ago, and nobody told of it here."""
+        known = set(self.users).union(*(event.members or event.added for event in self.early or ()))
+        self.take_members(version, members, here)
+        for user in [user for number, user in self.users.items() if number not in known]:
+            user.unheard.add(self.id)
+
     def _change(self, gone: Iterable[int], come: Iterable[int], here: Mapping[int, LocalUser]) -> None:
         for user_id in gone:
             user = self.users.pop(user_id, None)
             if user is not None:
                 user.conversations.discard(self.id)
+                user.unheard.discard(self.id)
         for user_id in come:
             if user_id in here:
                 self.users[user_id] = here[user_id]

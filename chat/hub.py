@@ -26,7 +26,6 @@ class Hub:
         self.sessions: dict[str, Session] = {}
         self.audiences: dict[int, Audience] = {}
         self.watchers = Watchers()
-        self.peers: dict[int, set[int]] = {}
         self.dirty: list[Carrier] = []  # carriers that took something since the last flush
         self.holding: set[Audience] = set()  # where something may wait
         self.opening = 0
@@ -63,8 +62,7 @@ class Hub:
 
     def pair(self, user: LocalUser, peer_id: int) -> None:
         """Let a user's sessions hear of the presence of somebody they have a private conversation with."""
-        user.peers.add(peer_id)
-        self.peers.setdefault(peer_id, set()).add(user.id)
+        self.watchers.pair(user, peer_id)
 
     def opened(self) -> None:
         """Offer again what came while sessions opened: for conversations unknown until now, or letting somebody in."""
@@ -96,10 +94,7 @@ class Hub:
             del self.users[user.id]
             for conversation_id in user.conversations:
                 self._drop(conversation_id, user.id)
-            for peer in user.peers:
-                self.peers[peer].discard(user.id)
-                if not self.peers[peer]:
-                    del self.peers[peer]
+            self.watchers.part(user)
 
     def offer(self, event: Event) -> None:
         """Deliver an event to whom it concerns here, once it is its turn. `flush` sends."""
@@ -162,7 +157,7 @@ class Hub:
         Who has come in meanwhile gets nothing that was written before.
         """
         floors = {user_id: visible_from for user_id, visible_from in members if user_id in self.users}
-        audience.take_members(version, floors, self.users)
+        audience.take_list(version, floors, self.users)
         early, audience.early = audience.early or [], None
         for event in early:
             if event.version > audience.version:
@@ -282,10 +277,7 @@ class Hub:
             self.watchers.watch(session, event.data["users"])
 
     def _tell_watchers(self, event: Event) -> None:
-        sessions = set(self.watchers.get(event.target, ()))
-        for peer in self.peers.get(event.target, ()):
-            sessions.update(self.users[peer].sessions)
-        for session in sessions:
+        for session in self.watchers.concerned(event.target):
             session.push(event)
 
     def _ask_fill(self, audience: Audience) -> None:

@@ -186,18 +186,22 @@ class Tail:
     def _begin_joined(self, user: LocalUser) -> None:
         """Let a user into the conversations that the database has them in, and nobody told them of."""
         hub = self._hub()
-        known = orjson.dumps(list(user.conversations))
+        known = orjson.dumps(list(user.conversations - user.unheard))
         rows = orjson.loads(self._joined.run(b"%d" % user.id, known) or b"[]")
+        lacks = False
         for conversation, after, change in rows if hub.users.get(user.id) is user else ():
             audience = hub.audiences.get(conversation)
             if audience is None:
                 hub.begin(conversation, after, change)
-            elif audience.version >= 0 and audience.gate.last > after and user.id not in audience.users:
-                # Somebody else's opening made the room, and what let this one in went through its gate unheard (else it
-                # is still to come, and nothing from before it may reach them). A version that cannot be has the list
-                # read; what was said until then, they have to ask for.
+            elif audience.version >= 0 and audience.gate.last > after:
+                # Somebody else made the room, and what let this one in went through its gate unheard (else it is still
+                # to come, and nothing from before it may reach them). A version that cannot be has the list read; what
+                # was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
-                hub.offer(Event.resync(user.id))
+                lacks = True
+        user.unheard.clear()
+        if lacks:
+            hub.offer(Event.resync(user.id))
 
     def _heal_logs(self, conversations: list[int]) -> None:
         """Publish again what a log lacks, so that its readers need not ask the database."""

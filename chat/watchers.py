@@ -1,11 +1,12 @@
-"""Which sessions of this process watch whose presence; and how one is told to, from whatever process it is asked of.
+"""Whose presence concerns which sessions of this process: those who watch, and private peers.
 
-A poll's client asks over REST, where its session may be in another process: then all are told, and the one that has the
-session sees to it. Pure.
+A poll's client asks over REST to watch, where its session may be in another process: then all are told, and the one
+that has the session sees to it. Pure.
 """
 
 from collections.abc import Iterable
 
+from chat.audience import LocalUser
 from chat.frames import Caller, Event
 from chat.session import Session
 
@@ -15,7 +16,30 @@ SESSION = "s"  # scope of an event between processes that is for one session's p
 
 
 class Watchers(dict[int, set[Session]]):
-    """The sessions that watch a user, by the user's number. Whom nobody watches is not in it."""
+    """The sessions that watch a user, by the user's number. Whom nobody watches is not in it.
+
+    `peers`: the users here who have a private conversation with somebody, by the number of that one.
+    """
+
+    def __init__(self) -> None:
+        self.peers: dict[int, dict[int, LocalUser]] = {}
+
+    def pair(self, user: LocalUser, peer_id: int) -> None:
+        """Let a user's sessions hear of somebody they have a private conversation with."""
+        user.peers.add(peer_id)
+        self.peers.setdefault(peer_id, {})[user.id] = user
+
+    def part(self, user: LocalUser) -> None:
+        """Forget a user whose last session here has ended."""
+        for peer in user.peers:
+            del self.peers[peer][user.id]
+            if not self.peers[peer]:
+                del self.peers[peer]
+
+    def concerned(self, user_id: int) -> set[Session]:
+        """Return the sessions that are to hear of a user."""
+        peers = self.peers.get(user_id, {}).values()
+        return self.get(user_id, set()).union(*(peer.sessions for peer in peers))
 
     def watch(self, session: Session, watched: Iterable[int]) -> None:
         """Make a session a watcher of exactly these users."""

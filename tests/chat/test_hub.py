@@ -391,7 +391,7 @@ def test_nothing_is_left_of_who_has_gone(house: House) -> None:
         house.hub.leave(session)
         house.hub.leave(session)  # twice harms nobody
     hub = house.hub
-    assert (hub.users, hub.sessions, hub.audiences, hub.watchers, hub.peers) == ({}, {}, {}, {}, {})
+    assert (hub.users, hub.sessions, hub.audiences, hub.watchers, hub.watchers.peers) == ({}, {}, {}, {}, {})
 
 
 def test_a_room_whose_last_member_went_while_its_list_was_read_is_let_go(house: House) -> None:
@@ -468,7 +468,7 @@ def test_a_private_conversation_that_nobody_told_of_is_opened_and_read_from_its_
     house.hub.begin(ROOM, 0, 1, (1, 2))
     house.hub.filled(house.holes[0], [message(1, 0, members=(1, 2), private=True)], 1)
     assert heard(ann) == [1]
-    assert house.hub.peers == {2: {1}}
+    assert {user: set(peers) for user, peers in house.hub.watchers.peers.items()} == {2: {1}}
 
 
 def test_a_group_that_nobody_told_of_is_read_for_whom_it_let_in_and_shows_nothing_from_before(house: House) -> None:

@@ -129,8 +129,8 @@ def test_the_conversations_of_a_user_are_joined_and_their_peers_paired(world: Wo
     numbers = {world.number(wire_id) for wire_id in (club, private, f"p{ann.user_id}-{ann.user_id}", left)}
     assert hub.users[ann.user_id].conversations == numbers
     assert hub.users[bob.user_id].conversations == {world.number(club)}
-    assert set(hub.peers) == {cid.user_id}
-    assert hub.peers[cid.user_id] == {ann.user_id}
+    assert set(hub.watchers.peers) == {cid.user_id}
+    assert set(hub.watchers.peers[cid.user_id]) == {ann.user_id}
 
 
 def test_how_far_the_user_is_behind_is_told(world: World, door: Door) -> None:

@@ -257,6 +257,28 @@ def test_who_was_let_into_a_group_untold_that_anothers_opening_made_known_is_in_
     assert watch.wait(here, 2) == ["resync", "after"]
 
 
+def test_who_was_found_in_a_list_that_was_read_for_another_is_told_what_they_lack_of_it(
+    world: World, watch: Watch
+) -> None:
+    ann, bob, cid = world.people("Ann", "Bob", "Cid")
+    club = world.group(bob, history="all", joining="open")
+    here, other = watch.come(ann), watch.come(cid)
+    world.join(club, ann)
+    world.join(club, cid)
+    world.send(club, bob, "before")
+    watch.come(bob, club)  # his opening makes the room, and the list that is read for him has all of them
+    watch.tail.read_members(watch.hub.audiences[world.number(club)])
+    with gevent.Timeout(PATIENCE):
+        while world.number(club) not in watch.hub.users[ann.user_id].conversations:
+            gevent.sleep(0.005)
+    watch.look()
+    assert (watch.wait(here, 1), watch.wait(other, 1)) == (["resync"], ["resync"])
+    watch.look()
+    world.send(club, bob, "after")
+    watch.look()
+    assert (watch.wait(here, 2), watch.wait(other, 2)) == (["resync", "after"], ["resync", "after"])
+
+
 def test_a_later_change_of_a_user_that_was_told_does_not_hide_that_they_were_let_into_a_group(
     world: World, watch: Watch
 ) -> None:
