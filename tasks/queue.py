@@ -16,6 +16,7 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from chat import config
+from tasks import redis_broker
 
 __all__ = ["TASK_SECONDS", "broker_url", "connect", "queue_name", "send", "waiting"]
 
@@ -26,6 +27,7 @@ AT_ONCE = 10  # connections of a process to send over, of half a millisecond a t
 ASKED_SECONDS = 2.0  # for the broker to connect, and again to say how many tasks wait
 TASK_SECONDS = 300  # a duty that takes longer is stuck; a batch that is larger is to be cut up
 
+redis_broker.register()
 _log = logging.getLogger(__name__)
 _sending = threading.BoundedSemaphore(AT_ONCE)
 _away_until = 0.0

@@ -36,7 +36,10 @@ HEARTBEAT_SECONDS = 10.0
 HEARTBEAT_KEPT = 60  # seconds the key stays: afterwards its absence says the same
 NO_DUTIES = {
     __name__,
-    *(f"tasks.{name}" for name in ("absence", "attempts", "courier", "notes", "push", "queue", "record", "stores")),
+    *(
+        f"tasks.{name}"
+        for name in ("absence", "attempts", "courier", "notes", "push", "queue", "record", "redis_broker", "stores")
+    ),
 }
 
 
