@@ -40,7 +40,9 @@ def halting(duty: str, place: int, function: Callable[..., Any]) -> Callable[...
             with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
                 if client.exists(f"halted:{duty}"):
                     raise Ignore
-                if calls[run] == place and client.set(f"halted:{duty}", 1, nx=True):
+                if calls[run] == place:
+                    if not client.set(f"halted:{duty}", 1, nx=True):  # another run was quicker by a moment
+                        raise Ignore
                     time.sleep(SECONDS)
         return function(*args, **more)
 
