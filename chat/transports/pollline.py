@@ -76,7 +76,7 @@ class PollLine:
         """Answer once the chain has something, or the time is over."""
         self._chain = self.last = chain
         chain.join(self)
-        if chain.ready:
+        if chain.ready or not seconds:
             self.set()
             return
         if self._reads is not None:

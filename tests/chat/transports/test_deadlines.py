@@ -60,3 +60,13 @@ def test_it_looks_on_after_it_had_nothing_to_do() -> None:
             while len(called) <= turn:
                 gevent.sleep(0.01)
         gevent.sleep(0.05)
+
+
+def test_one_that_fails_is_logged_and_keeps_no_other_from_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    deadlines, called = Deadlines(), []
+    deadlines.set("bad", 0.02, lambda: 1 / 0)
+    deadlines.set("good", 0.1, lambda: called.append("good"))
+    with gevent.Timeout(5):
+        while not called:
+            gevent.sleep(0.01)
+    assert "failed on our side" in caplog.text

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from chat.transports import pollline
-from chat.transports.deadlines import Deadlines
+from chat.transports.deadlines import SLOT, Deadlines
 from chat.transports.pollline import PollLine
 from tests.clients.person import Person
 from tests.deployment import Deployment, wait_for
@@ -134,6 +134,18 @@ def test_a_poll_ends_with_its_time(line: Line, ann: Person, bob: Person) -> None
     line.poll(1)
     assert line.told() == []
     assert 0.8 < time.monotonic() - begun < 3
+
+
+def test_a_poll_that_is_to_wait_for_nothing_does_not_wait_for_a_deadline(line: Line, ann: Person, bob: Person) -> None:
+    bob.send(ann, "one")
+    assert line.told() == ["one"]
+    line.poll(0)
+    assert line.told() == []
+    begun = time.monotonic()
+    for _ in range(100):
+        line.poll(0)
+        assert line.told() == []
+    assert time.monotonic() - begun < 100 * SLOT / 2
 
 
 def test_other_headers_are_understood_anew(line: Line, ann: Person, bob: Person) -> None:
