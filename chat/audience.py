@@ -85,8 +85,8 @@ class Audience:
         """Take the list as it was read. Who is new in it may have been let in long ago, and nobody told of it here."""
         known = set(self.users).union(*(event.members or event.added for event in self.early or ()))
         self.take_members(version, members, here)
-        for user in [user for number, user in self.users.items() if number not in known]:
-            user.unheard.add(self.id)
+        for number in self.users.keys() - known:
+            self.users[number].unheard.add(self.id)
 
     def _change(self, gone: Iterable[int], come: Iterable[int], here: Mapping[int, LocalUser]) -> None:
         for user_id in gone:

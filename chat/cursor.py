@@ -23,8 +23,8 @@ LATELY = 16  # single events named: more than a poll brings that another process
 class Cursor(NamedTuple):
     """`time_us`: microseconds since 1970; what was committed 15 s before it was handed over.
 
-    `seen`: {conversation: (change, seq)}. `lately`: (conversation, or 0 for the user's own; change) of what was handed
-    over within seconds: other processes may hear of it only now.
+    `seen`: {conversation: (change, seq)}. `lately`: (conversation, or 0 for the user's own; change) of what else was
+    handed over within seconds, for messages are told by `seen`: other processes may hear of it only now.
     """
 
     generation: str

@@ -17,7 +17,7 @@ __all__ = ["NONCE", "Chain"]
 
 KEPT = 256  # events kept for the next poll; beyond, it reads the log
 LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
-MESSAGE = "message"
+MESSAGE = "message"  # comes in the order of its changes, so `seen` says of it what `lately` says of all else
 NONCE = "~"  # between a chain's id and how many events of it were handed over here
 
 
@@ -50,7 +50,7 @@ class Chain:
         self._asked = 0  # how many have to be until what was handed over is taken; 0: nobody asks
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict(self._base.seen)
         # Told by another process: this one may not have heard of it yet. Messages come in order, so one number tells.
-        self._before, self._written = frozenset(self._base.lately), dict(self._base.seen)
+        self._before, self._written = frozenset(self._base.lately), self._base.seen
         self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
         self._gone = False
         self.told = "", self._base  # the last cursor that was told, as text, and what it says

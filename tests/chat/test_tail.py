@@ -487,11 +487,11 @@ def test_what_is_remembered_as_told_is_bounded(watch: Watch, monkeypatch: pytest
     assert sum(map(len, watch.tail._told)) <= 22
 
 
-# As a thumbnail does that comes later.
 COUNT = """
 INSERT INTO user_heads (user_id, change, touched) VALUES (:id, :change, extract(epoch FROM now()) / 8)
 ON CONFLICT (user_id) DO UPDATE SET change = :change, touched = excluded.touched
 """
+# As a thumbnail does that comes later.
 CHANGE = """
 WITH head AS (
     UPDATE conversation_heads SET change = change + 1 WHERE conversation_id = :id RETURNING change)
