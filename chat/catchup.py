@@ -159,7 +159,7 @@ class CatchUp:
         with self._free:
             statement = self._idle.pop()
             try:
-                return orjson.loads(statement.run(question) or b"{}")
+                return orjson.loads(statement.read(question) or b"{}")
             except (Lost, Refused) as error:
                 raise ChatError("overloaded", retry_after=1) from error
             finally:

@@ -1,17 +1,18 @@
 """Users by number and wire id, private conversations by their users: kept in the process, for none of it changes."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from typing import TypeVarTuple
 
-from sqlalchemy import Connection, Engine, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, Row, Select, select, tuple_
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from chat.errors import ChatError
 from chat.models import Conversation, User
 
 __all__ = ["Directory"]
 
+Ts = TypeVarTuple("Ts")
 KEPT = 100_000  # pairs; about 25 MB, the active users of a large site
 
 
@@ -33,22 +34,20 @@ class Directory:
         known = self._number.get(public_id)
         if known is not None:
             return known
-        with self._reading() as connection:
-            found = connection.execute(select(User.id).where(User.public_id == public_id)).scalar()
-        if found is None:
+        found = self._read(select(User.id).where(User.public_id == public_id))
+        if not found:
             raise ChatError("unknown_user")
-        self.learn(found, public_id)
-        return found
+        number: int = found[0].id
+        self.learn(number, public_id)
+        return number
 
     def public_ids(self, numbers: Iterable[int]) -> dict[int, str]:
         """Return the wire ids of these users; who does not exist is left out. May raise as `number`."""
         wanted = set(numbers)
         missing = [number for number in wanted if number not in self._public]
         if missing:
-            with self._reading() as connection:
-                found = select(User.id, User.public_id).where(User.id.in_(missing))
-                for number, public_id in connection.execute(found):
-                    self.learn(number, public_id)
+            for number, public_id in self._read(select(User.id, User.public_id).where(User.id.in_(missing))):
+                self.learn(number, public_id)
         return {number: self._public[number] for number in wanted if number in self._public}
 
     def learn(self, number: int, public_id: str) -> None:
@@ -72,21 +71,21 @@ class Directory:
         found = {place: place[0] or self._private.get(place[1:], 0) for place in wanted}
         return {place: number for place, number in found.items() if number}
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        """Nothing is written: whatever goes wrong with the database, the same may be asked again."""
+    def _read(self, query: Select[*Ts], *, again: bool = True) -> Sequence[Row[*Ts]]:
+        """Nothing is written: whatever goes wrong, the same may be asked again; here, if a connection died idle."""
         try:
             with self._engine.connect() as connection:
-                yield connection
+                return connection.execute(query).all()
         except SQLAlchemyError as error:
+            if again and isinstance(error, DBAPIError) and error.connection_invalidated:
+                return self._read(query, again=False)
             raise ChatError("overloaded", retry_after=1) from error
 
     def _learn_private(self, pairs: list[tuple[int, int]]) -> None:
         pair = tuple_(Conversation.low, Conversation.high)
-        with self._reading() as connection:
-            found = select(Conversation.low, Conversation.high, Conversation.id).where(pair.in_(pairs))
-            for low, high, number in connection.execute(found):
-                if low is not None and high is not None:
-                    self._private[low, high] = number
+        found = select(Conversation.low, Conversation.high, Conversation.id).where(pair.in_(pairs))
+        for low, high, number in self._read(found):
+            if low is not None and high is not None:
+                self._private[low, high] = number
         while len(self._private) > KEPT:
             self._private.popitem(last=False)

@@ -65,7 +65,7 @@ class Readers:
             with self._free:
                 statement = self._idle.pop()
                 try:
-                    return statement.run(question)
+                    return statement.read(question)
                 except (Lost, Refused) as error:
                     raise ChatError("overloaded", retry_after=1) from error
                 finally:

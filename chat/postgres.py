@@ -13,11 +13,12 @@ from sqlalchemy.engine import make_url
 from chat.durability import ENSURE
 from chat.stores import CUT_OFF, SETTINGS
 
-__all__ = ["Lost", "Refused", "Statement", "Unreachable"]
+__all__ = ["Died", "Lost", "Refused", "Statement", "Unreachable"]
 
 CONNECT_SECONDS = 5
 # SQLSTATE classes after which the outcome is not known: connection lost, server shutting down or killed.
 ENDING = {"08", "57"}
+CANCELED = "57014"  # by statement_timeout
 # The statements here look single rows up by index, whatever a planner thinks of empty tables and unknown array lengths.
 UNWANTED = ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_hashagg")
 PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off" for name in UNWANTED)])
@@ -25,6 +26,10 @@ PLANNING = " ".join(["-c plan_cache_mode=force_generic_plan", *(f"-c {name}=off"
 
 class Lost(Exception):  # noqa: N818 (what happened)
     """The connection is gone. Whether the statement took effect is not known."""
+
+
+class Died(Lost):
+    """The connection ended by itself, maybe long before the statement; it was not the statement that took too long."""
 
 
 class Unreachable(Lost):
@@ -80,7 +85,7 @@ class Statement:
             result = _answer(pgconn)
             done = True
         except psycopg.OperationalError as error:
-            raise Lost(str(error)) from error
+            raise Died(str(error)) from error
         finally:
             if not done:
                 self.close()
@@ -88,6 +93,16 @@ class Statement:
             value: bytes | None = result.get_value(0, 0)
             return value
         raise self._refusal(result)
+
+    def read(self, *parameters: bytes | None) -> bytes | None:
+        """Run a statement that changes nothing; as `run`, but a connection that died while idle costs a try only."""
+        idle = self._connection
+        try:
+            return self.run(*parameters)
+        except Died:
+            if idle is None:
+                raise
+            return self.run(*parameters)
 
     def close(self) -> None:
         """Let go of the connection; the next run opens another."""
@@ -113,7 +128,7 @@ class Statement:
         sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
         if sqlstate[:2] in ENDING or not sqlstate:
             self.close()
-            return Lost(result.get_error_message())
+            return (Lost if sqlstate == CANCELED else Died)(result.get_error_message())
         return Refused(sqlstate, result.get_error_message())
 
 

@@ -135,7 +135,7 @@ class Tallies:
         """Have the stamps compared; return the tallies of those whose state is another. Raises Lost or Refused."""
         users = list(batch)
         stamps = [held[user].stamp if user in held else None for user in users]
-        rows = orjson.loads(statement.run(array(users), array(stamps), None, None) or b"[]")
+        rows = orjson.loads(statement.read(array(users), array(stamps), None, None) or b"[]")
         return {user: Tally(*tally) for user, *tally in rows}
 
     def _keep(self, answers: Mapping[int, tuple[Tally, bytes, float]]) -> None:
@@ -172,7 +172,7 @@ def _addresses(tallies: Iterable[Tally]) -> list[Address]:
 def _entries(statement: Statement, missing: list[Address]) -> list[list[Any]]:
     """Read entries from the database. Raises Lost or Refused."""
     numbers, seqs = [address.conversation for address in missing], [address.seq for address in missing]
-    rows: list[list[Any]] = orjson.loads(statement.run(None, None, array(numbers), array(seqs)) or b"[]")
+    rows: list[list[Any]] = orjson.loads(statement.read(None, None, array(numbers), array(seqs)) or b"[]")
     return rows
 
 

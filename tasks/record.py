@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from chat.errors import ChatError
 from tasks import stores
 from tasks.push import Later
 
@@ -74,6 +75,8 @@ class _OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten the record; let all pass."""
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ChatError):  # of a unit of work, which says so to users
+            error = error.__cause__
         if isinstance(error, AWAY) and isinstance(record.args, dict):
             said = str(error).partition("\n")[0]
             record.msg, record.args, record.exc_info = "%s failed: %s", (record.args.get("name"), said), None

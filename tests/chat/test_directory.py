@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from chat.directory import Directory
 from chat.errors import ChatError
-from tests.chat.world import World
+from chat.stores import database_pool
+from tests.chat.world import DEFAULTS, World
 
 
 def test_a_user_is_looked_up_once(world: World) -> None:
@@ -39,6 +40,19 @@ def test_private_conversations_are_looked_up_once_and_only_if_they_exist(world: 
 
 def test_a_groups_number_is_its_own(world: World) -> None:
     assert Directory(world.engine).conversations([(7, 0, 0)]) == {(7, 0, 0): 7}
+
+
+def test_connections_that_died_while_idle_are_nobodys_matter(world: World, database_url: str) -> None:
+    ann = world.person()
+    engine = database_pool(DEFAULTS | {"DATABASE_URL": database_url})
+    idle = [engine.connect() for _ in range(3)]
+    pids = [connection.execute(text("SELECT pg_backend_pid()")).scalar() for connection in idle]
+    for connection in idle:
+        connection.close()
+    with world.engine.connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(pid, 1000) FROM unnest(:pids) pid"), {"pids": pids})
+    assert Directory(engine).number(ann.public_id) == ann.user_id
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

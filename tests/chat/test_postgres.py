@@ -11,6 +11,7 @@ from chat.postgres import Lost, Refused, Statement, Unreachable, conninfo
 from tests.deployment import wait_for
 
 NAME = "chat statement test"
+END = "SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE application_name = :name"
 
 
 @pytest.fixture
@@ -63,10 +64,36 @@ def test_a_statement_that_makes_no_sense_is_refused_and_leaves_no_connection(dat
 
 def test_a_killed_connection_is_lost_and_made_anew_with_the_next_run(statement: Statement, engine: Engine) -> None:
     statement.run(b"1")
-    others(engine, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name")
+    others(engine, END)
     with pytest.raises(Lost):
         statement.run(b"1")
     assert statement.run(b"1") == b"2"
+
+
+def test_a_reading_over_a_connection_that_died_while_idle_is_done_over_another(
+    statement: Statement, engine: Engine
+) -> None:
+    statement.read(b"1")
+    others(engine, END)
+    assert statement.read(b"1") == b"2"
+
+
+def test_a_reading_that_takes_too_long_is_not_begun_again(
+    database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.postgres.SETTINGS", "-c statement_timeout=200")
+    slow = Statement(database_url, "SELECT nextval('runs_of_a_test')::text || pg_sleep($1::float)", NAME)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SEQUENCE runs_of_a_test"))
+    try:
+        slow.read(b"0")
+        with pytest.raises(Lost):
+            slow.read(b"1")
+        assert slow.read(b"0") == b"3"
+    finally:
+        slow.close()
+        with engine.begin() as connection:
+            connection.execute(text("DROP SEQUENCE runs_of_a_test"))
 
 
 def test_a_database_that_is_not_there_is_unreachable_so_nothing_was_done() -> None:

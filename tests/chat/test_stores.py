@@ -2,7 +2,7 @@
 
 import pytest
 from redis import RedisError
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -54,3 +54,22 @@ def test_a_redis_that_is_not_there_fails_at_once_and_once() -> None:
 
 def test_nothing_connects_before_it_is_used() -> None:
     database_pool(DEFAULTS | {"DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none"}).dispose()
+
+
+def test_one_connection_that_postgresql_ended_takes_all_of_the_pool_that_are_as_old_with_it(
+    database_url: str, engine: Engine
+) -> None:
+    pool = database_pool(DEFAULTS | {"DATABASE_URL": database_url})
+    idle = [pool.connect() for _ in range(3)]
+    pids = [connection.execute(text("SELECT pg_backend_pid()")).scalar() for connection in idle]
+    for connection in idle:
+        connection.close()
+    with engine.connect() as other:
+        other.execute(text("SELECT pg_terminate_backend(pid, 1000) FROM unnest(:pids) pid"), {"pids": pids})
+    with pytest.raises(DBAPIError) as caught, pool.connect() as first:
+        first.execute(text("SELECT 1"))
+    assert caught.value.connection_invalidated
+    for _ in idle:
+        with pool.connect() as next_one:
+            assert next_one.execute(text("SELECT pg_backend_pid()")).scalar() not in pids
+    pool.dispose()

@@ -12,7 +12,6 @@ from tests.deployment import SECRET
 __all__ = ["PATIENCE", "Lost", "Person", "Refused", "call_rest"]
 
 PATIENCE = 20.0  # seconds that anything may take on a machine that others use, too
-COMES_AGAIN = 0.5  # seconds
 ROUTES = {  # the verbs of the live protocol as REST has them; fields named in the path leave the body
     "message.send": ("POST", "/conversations/{conversationId}/messages"),
     "message.send to a user": ("POST", "/users/{toUser}/messages"),
@@ -62,19 +61,7 @@ class Person:
         self.token = self.make_token()
         self.acked: list[dict[str, Any]] = []
         self._http = requests.Session()
-        self._come()
-
-    def _come(self) -> None:
-        """Be made a user. A server whose database has just come back may ask to come again a moment later."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.call("GET", "/users/me")
-                return
-            except Refused as refusal:
-                if refusal.code != "overloaded" or time.monotonic() > deadline:
-                    raise
-            time.sleep(COMES_AGAIN)
+        self.call("GET", "/users/me")
 
     def make_token(self) -> str:
         """Return a token of a login of its own."""

@@ -9,6 +9,8 @@ import redis
 from celery import Task, shared_task
 from sqlalchemy.exc import OperationalError
 
+from chat.errors import ChatError
+
 
 def say(word: str) -> None:
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
@@ -30,6 +32,14 @@ def linger(seconds: float) -> None:
 @shared_task(name="duties.stumble")
 def stumble() -> None:
     raise OperationalError("SELECT 1", {}, Exception("the database is away"))
+
+
+@shared_task(name="duties.trip")
+def trip() -> None:
+    try:
+        stumble()
+    except OperationalError as error:
+        raise ChatError("overloaded") from error
 
 
 @shared_task(name="duties.fall")
