@@ -43,10 +43,11 @@ class LocalUser:
 
 class Audience:
     """The local members of a conversation. `early` holds events that wait for the member list to be read; `seq` is the
-    last entry handed to them, 0 before the first; `wanted` a change that the database is known to hold.
+    last entry handed to them, 0 before the first; `wanted` a change that the database is known to hold; `floors` the
+    last entry that a member may not see, of those in whose case the database was asked: it may be told only now.
     """
 
-    __slots__ = ("early", "filling", "gate", "id", "seq", "users", "version", "wanted")
+    __slots__ = ("early", "filling", "floors", "gate", "id", "seq", "users", "version", "wanted")
 
     def __init__(self, conversation_id: int, change: int, version: int):
         self.id = conversation_id
@@ -54,6 +55,7 @@ class Audience:
         self.version = version
         self.seq = 0
         self.users: dict[int, LocalUser] = {}
+        self.floors: dict[int, int] | None = None
         self.early: list[Event] | None = None
         self.filling = False
         self.wanted = 0
@@ -81,10 +83,21 @@ class Audience:
         self._change(gone, current if len(current) < len(here) else [user for user in here if user in current], here)
         self.version = max(self.version, version)
 
-    def take_list(self, version: int, members: Iterable[int], here: Mapping[int, LocalUser]) -> None:
-        """Take the list as it was read. Who is new in it may have been let in long ago, and nobody told of it here."""
+    def let_in(self, user: LocalUser, floor: int) -> None:
+        """Count a user among the members, who may see what stands after `floor`."""
+        self.users[user.id] = user
+        user.conversations.add(self.id)
+        if floor:
+            self.floors = {**(self.floors or {}), user.id: floor}
+
+    def take_list(self, version: int, members: Mapping[int, int], here: Mapping[int, LocalUser]) -> None:
+        """Take the list as it was read, each with their floor.
+
+        Who is new in it may have been let in long ago, and nobody told of it here.
+        """
         known = set(self.users).union(*(event.members or event.added for event in self.early or ()))
         self.take_members(version, members, here)
+        self.floors = {number: floor for number, floor in members.items() if floor and number in self.users} or None
         for number in self.users.keys() - known:
             self.users[number].unheard.add(self.id)
 
@@ -94,6 +107,8 @@ class Audience:
             if user is not None:
                 user.conversations.discard(self.id)
                 user.unheard.discard(self.id)
+                if self.floors:
+                    self.floors.pop(user_id, None)
         for user_id in come:
             if user_id in here:
                 self.users[user_id] = here[user_id]

@@ -33,13 +33,17 @@ BUCKET_US = 8_000_000  # microseconds of one value of `touched`
 
 
 class Place(NamedTuple):
-    """A conversation as it stood when a user's session opened: `touched` in 8 s, `behind`: no device has all of it."""
+    """A conversation as it stood when a user's session opened.
+
+    `touched` and `joined` (by this user; 0 if private) in 8 s; `behind`: no device has all of it.
+    """
 
     conversation: int
     touched: int
     behind: bool
     change: int
     visible_from: int
+    joined: int
 
 
 class Missed(NamedTuple):
@@ -72,15 +76,18 @@ class CatchUp:
     ) -> Missed:
         """Return what came after the cursor. `places` are all the user's conversations.
 
-        Raises ChatError overloaded when the database cannot be asked.
+        Of groups that let them in lately the database tells: the process that made the cursor may not have heard of it,
+        and have passed by what was said there; messages of private ones name both. Raises ChatError overloaded when the
+        database cannot be asked.
         """
         known = {place.conversation for place in places}
         if self.resumable(cursor, generation):
             bucket = (cursor.time_us - MARGIN_US) // BUCKET_US
             recent = {place.conversation: place for place in places if place.touched >= bucket}
-            found = self._from_logs(user_id, cursor, recent)
+            new = {number for number, place in recent.items() if place.joined >= bucket}
+            found = self._from_logs(user_id, cursor, {n: place for n, place in recent.items() if n not in new})
             if found is not None:
-                return self._completed(user_id, cursor, found, recent, user_touched >= bucket)
+                return self._completed(user_id, cursor, found, recent, new, user_touched >= bucket)
         n = 0
         if cursor.generation != generation:
             cursor = Cursor(generation, "", 0, cursor.time_us)
@@ -110,16 +117,22 @@ class CatchUp:
         return found if found.epoch == cursor.epoch and found.n >= cursor.n else None
 
     def _completed(
-        self, user_id: int, cursor: Cursor, found: LogRead, recent: Mapping[int, Place], user_moved: bool
+        self,
+        user_id: int,
+        cursor: Cursor,
+        found: LogRead,
+        recent: Mapping[int, Place],
+        new: Container[int],
+        user_moved: bool,
     ) -> Missed:
-        """Ask the database for those conversations whose logs could not tell."""
+        """Ask the database for those conversations that are new to the user or whose logs could not tell."""
         events = [
             event
             for event in _theirs(user_id, found.events, recent)
             if event.change > cursor.seen.get(event.target, (0, 0))[0] or event.scope != CONVERSATION
         ]
         own = log_name(USER, user_id)
-        unsure = [number for number in recent if log_name(CONVERSATION, number) in set(found.unsure)]
+        unsure = [number for number in recent if number in new or log_name(CONVERSATION, number) in found.unsure]
         positions = user_moved and own in found.unsure
         if not unsure and not positions:
             return _bounded(events, found.n)

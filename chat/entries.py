@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import CONVERSATION, UPDATED, USER, Event
 from chat.ids import conversation_wire_id
 from chat.messages import message_json
 
@@ -47,7 +47,7 @@ def entry_event(row: list[Any], version: int = 0, *, changed: bool = False) -> E
     number, low, high, seq, change, *_ = row
     members = tuple({low, high}) if low else ()
     return Event(
-        "message.updated" if changed else "message",
+        UPDATED if changed else "message",
         entry_json(row),
         CONVERSATION,
         number,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-__all__ = ["CONVERSATION", "FORMAT", "USER", "WATCHERS", "Caller", "Command", "Event"]
+__all__ = ["CONVERSATION", "FORMAT", "UPDATED", "USER", "WATCHERS", "Caller", "Command", "Event"]
 
 # Of `header` and of the batches that hold it. Two versions of the server run side by side in a rolling restart: what
 # one says in another format, the other reads from the database.
@@ -18,6 +18,7 @@ FORMAT = 1
 CONVERSATION = "c"
 USER = "u"
 WATCHERS = "w"
+UPDATED = "message.updated"  # the name of what tells an entry anew: of an old one, not to everybody who is a member now
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 Events of a conversation pass its gate and go to exactly the members of the version they were committed under: a
 change of members is applied from the event that carries it, and where a version was skipped the list is read first.
+So it is where an entry is told anew that may be older than a membership: the list says who may see it.
 """
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from chat.audience import Audience, LocalUser
-from chat.frames import CONVERSATION, USER, Event
+from chat.frames import CONVERSATION, UPDATED, USER, Event
 from chat.session import Carrier, Session
 from chat.watchers import SESSION, Watchers
 
@@ -47,22 +48,20 @@ class Hub:
         self.sessions[session.id] = session
         return user
 
-    def join(self, user: LocalUser, conversation_id: int, change: int, version: int) -> None:
-        """Count a user among a conversation's members, as read from the database at (change, version)."""
+    def join(self, user: LocalUser, conversation_id: int, change: int, version: int, floor: int = 0) -> None:
+        """Count a user among a conversation's members, as read from the database at (change, version).
+
+        `floor` is the last entry that they may not see: where the room is behind, it may still be told.
+        """
         audience = self.audiences.get(conversation_id)
         if audience is None:
             audience = self.audiences[conversation_id] = Audience(conversation_id, change, version)
         if audience.version <= version:
-            audience.users[user.id] = user
-            user.conversations.add(conversation_id)
+            audience.let_in(user, floor)
             if audience.version < version:
                 self._ask_members(audience)
         elif user.id not in audience.users:
             self._ask_members(audience)
-
-    def pair(self, user: LocalUser, peer_id: int) -> None:
-        """Let a user's sessions hear of the presence of somebody they have a private conversation with."""
-        self.watchers.pair(user, peer_id)
 
     def opened(self) -> None:
         """Offer again what came while sessions opened: for conversations unknown until now, or letting somebody in."""
@@ -163,7 +162,7 @@ class Hub:
             if event.version > audience.version:
                 self._deliver(audience, event)
             else:
-                self._fan_out(audience, event, floors)
+                self._fan_out(audience, event)
         if not audience.users and audience.early is None:
             self.audiences.pop(audience.id, None)
 
@@ -240,12 +239,14 @@ class Hub:
         for user_id in members:
             for peer_id in members:
                 if user_id in self.users and peer_id != user_id:
-                    self.pair(self.users[user_id], peer_id)
+                    self.watchers.pair(self.users[user_id], peer_id)
 
     def _deliver(self, audience: Audience, event: Event) -> None:
         if audience.early is not None:
             audience.early.append(event)
-        elif event.version <= audience.version or audience.follow(event, self.users):
+        elif (event.name != UPDATED or event.private) and (
+            event.version <= audience.version or audience.follow(event, self.users)
+        ):
             self._fan_out(audience, event)
         else:
             audience.early = [event]
@@ -259,8 +260,9 @@ class Hub:
             if not audience.users and audience.early is None:
                 del self.audiences[conversation_id]
 
-    def _fan_out(self, audience: Audience, event: Event, floors: dict[int, int] | None = None) -> None:
+    def _fan_out(self, audience: Audience, event: Event) -> None:
         audience.seq = max(audience.seq, event.seq)
+        floors = audience.floors
         for user in audience.users.values():
             if not floors or not event.seq or floors.get(user.id, 0) < event.seq:
                 self._hand_to(user, event)

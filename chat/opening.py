@@ -20,7 +20,7 @@ from chat.session import Session, State
 
 __all__ = ["Opened", "Opening"]
 
-SQL = "SELECT chat_open_2($1::json)"
+SQL = "SELECT chat_open_3($1::json)"
 AT_ONCE = 100  # sessions of one query: some ms of the database, some 100 kB of answer
 GIVE_UP = 10.0  # seconds a session waits for a database that is away
 
@@ -136,11 +136,11 @@ class Opening:
         it is now, would drop it. They have to ask for it.
         """
         unheard = False
-        for conversation, low, high, change, version, *_ in heads:
+        for conversation, low, high, change, version, _, _, visible_from, _ in heads:
             unheard = unheard or conversation not in user.conversations
-            self._hub.join(user, conversation, change, version)
+            self._hub.join(user, conversation, change, version, visible_from)
             if low is not None and low != high:
-                self._hub.pair(user, high if low == user.id else low)
+                self._hub.watchers.pair(user, high if low == user.id else low)
         for other in user.sessions if unheard else ():
             if other is not session:
                 other.push(Event.resync(user.id))
@@ -150,8 +150,8 @@ class Opening:
 
         What was delivered here since the database was asked, the session lacks, and the log may not have it yet.
         """
-        conversation, _, _, change, _, touched, behind, visible_from = head
+        conversation, low, _, change, _, touched, behind, visible_from, joined = head
         audience = self._hub.audiences.get(conversation)
         if audience is not None and audience.gate.last > change:
             change, touched = audience.gate.last, time.time_ns() // 1_000 // BUCKET_US
-        return Place(conversation, touched, behind, change, visible_from)
+        return Place(conversation, touched, behind, change, visible_from, joined if low is None else 0)

@@ -180,7 +180,7 @@ class Tail:
             for number in here:
                 user = hub.users.get(number)
                 if user is not None and conversation not in user.conversations:
-                    hub.pair(user, low + high - number)
+                    hub.watchers.pair(user, low + high - number)
                     self._begin_joined(user)
 
     def _begin_joined(self, user: LocalUser) -> None:

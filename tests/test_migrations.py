@@ -70,11 +70,11 @@ def test_it_leaves_the_newer_versions_tables_and_functions_alone_and_adds_only_w
     elsewhere: dict[str, str],
 ) -> None:
     with connect(elsewhere) as connection:
-        newer = connection.execute("SELECT pg_get_functiondef('chat_open_2'::regproc)").fetchone()[0]
+        newer = connection.execute("SELECT pg_get_functiondef('chat_open_3'::regproc)").fetchone()[0]
         connection.execute(newer.replace("$function$", f"$function$ -- {MARK}\n", 1))
         connection.execute("DROP FUNCTION chat_history_1(json)")
         upgrade(elsewhere)
-        assert MARK in body(connection, "chat_open_2")
+        assert MARK in body(connection, "chat_open_3")
         assert body(connection, "chat_history_1")
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999_newer",)
         connection.execute("SELECT newer FROM entries")
@@ -83,9 +83,9 @@ def test_it_leaves_the_newer_versions_tables_and_functions_alone_and_adds_only_w
 def test_a_version_puts_in_place_its_own_functions_where_the_tables_are_its_own(elsewhere: dict[str, str]) -> None:
     """As after a change of a function that needs no migration."""
     with connect(elsewhere) as connection:
-        older = connection.execute("SELECT pg_get_functiondef('chat_open_2'::regproc)").fetchone()[0]
+        older = connection.execute("SELECT pg_get_functiondef('chat_open_3'::regproc)").fetchone()[0]
         connection.execute(older.replace("$function$", f"$function$ -- {MARK}\n", 1))
         head = sorted(path.name for path in (ROOT / "migrations" / "versions").glob("0*.py"))[-1][:4]
         connection.execute("UPDATE alembic_version SET version_num = %s", [head])
         assert upgrade(elsewhere) == ""
-        assert MARK not in body(connection, "chat_open_2")
+        assert MARK not in body(connection, "chat_open_3")

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis, RedisError
 
 from chat import catchup as catchup_module
-from chat.catchup import CatchUp, Place
+from chat.catchup import BUCKET_US, CatchUp, Place
 from chat.cursor import Cursor
 from chat.entries import CHUNK, CHUNK_BYTES, entry_event
 from chat.errors import ChatError
@@ -34,7 +34,7 @@ class Shelf:
 
     def places(self, who: Caller) -> list[Place]:
         rows = self.world.rows(
-            "SELECT m.conversation_id, h.touched, m.delivered_seq < h.last_seq, h.change, m.visible_from FROM memberships m "  # noqa: E501
+            "SELECT m.conversation_id, h.touched, m.delivered_seq < h.last_seq, h.change, m.visible_from, 0 FROM memberships m "  # noqa: E501
             "JOIN conversation_heads h USING (conversation_id) WHERE m.user_id = :me AND m.left_seq IS NULL",
             me=who.user_id,
         )
@@ -147,6 +147,21 @@ def test_a_log_that_cannot_tell_is_completed_from_the_database(world: World, she
     shelf.press.publish(shelf.entries(told)[-1])
     found = shelf.missed(ann, shelf.cursor(n=0))
     assert sorted(contents(found.events)) == ["told", "untold"]
+
+
+def test_of_a_group_that_let_them_in_lately_the_database_tells_though_its_log_could(
+    world: World, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    group = world.group(ann, bob)
+    world.send(group, ann, "one")
+    shelf.publish(group)
+    passed_by = shelf.cursor(shelf.press.log.read({}, 0, 1).n)
+    (place,) = shelf.places(bob)
+    monkeypatch.setattr(shelf, "places", lambda _: [place._replace(joined=now_us() // BUCKET_US)])
+    assert contents(shelf.missed(bob, passed_by).events) == ["one"]
+    monkeypatch.setattr(shelf, "places", lambda _: [place._replace(joined=(now_us() - 60_000_000) // BUCKET_US)])
+    assert contents(shelf.missed(bob, passed_by).events) == []
 
 
 def test_what_began_after_the_session_was_opened_is_left_to_come_live(world: World, shelf: Shelf) -> None:

@@ -41,7 +41,8 @@ def house() -> House:
 
 
 def message(change: int, version: int = 1, **more: Any) -> Event:
-    return Event("message", b"{}", CONVERSATION, ROOM, **{"change": change, "seq": change, "version": version} | more)
+    name = more.pop("name", "message")
+    return Event(name, b"{}", CONVERSATION, ROOM, **{"change": change, "seq": change, "version": version} | more)
 
 
 def heard(session: Any) -> list[int]:
@@ -199,6 +200,39 @@ def test_who_came_in_while_events_waited_gets_only_what_was_written_after(house:
     assert heard(cid) == [5]
 
 
+def test_what_comes_late_from_before_a_membership_is_not_told_to_who_came_since(house: House) -> None:
+    ann = house.come(1)
+    bob = house.come(2, rooms=())
+    house.hub.join(house.hub.users[2], ROOM, 10, 2, 9)
+    house.hub.members_read(house.lists[0], 2, [(1, 0), (2, 9)])
+    cid = house.come(3, rooms=())
+    house.hub.join(house.hub.users[3], ROOM, 12, 2, 10)
+    house.offer(message(12, 2))
+    house.hub.filled(house.holes[0], [message(change, 2) for change in range(1, 12)], 11)
+    assert heard(ann) == list(range(1, 13))
+    assert heard(bob) == [10, 11, 12]
+    assert heard(cid) == [11, 12]
+
+
+def test_who_comes_back_where_all_may_be_seen_now_is_told_all_that_comes_late(house: House) -> None:
+    house.come(1)
+    bob = house.come(2, rooms=())
+    house.hub.join(house.hub.users[2], ROOM, 3, 1, 3)
+    house.offer(message(5, 4))
+    house.hub.filled(house.holes[0], [message(change, 4) for change in range(1, 5)], 4)
+    house.hub.members_read(house.lists[0], 4, [(1, 0), (2, 0)])
+    assert heard(bob) == [1, 2, 3, 4, 5]
+
+
+def test_an_entry_is_told_anew_to_those_who_may_see_it(house: House) -> None:
+    ann, bob = house.come(1, change=7), house.come(2, rooms=())
+    house.offer(message(8, 2, added=(2,)), message(9, 2, name="message.updated", seq=5), message(10, 2))
+    (asked,) = house.lists
+    house.hub.members_read(asked, 2, [(1, 0), (2, 7)])
+    assert heard(ann) == [8, 9, 10]
+    assert heard(bob) == [8, 10]
+
+
 def test_an_event_with_few_members_carries_the_list_itself(house: House) -> None:
     ann, bob, cid = house.come(1), house.come(2), house.come(3, rooms=())
     house.offer(message(1, 9, members=(1, 3)))
@@ -352,7 +386,7 @@ def test_a_session_that_catches_up_keeps_what_is_logged_and_says_when_it_was_too
 
 def test_peers_and_watchers_hear_of_a_user_once(house: House) -> None:
     ann, bob, cid, stranger = house.come(1), house.come(2), house.come(3), house.come(4)
-    house.hub.pair(house.hub.users[2], 1)
+    house.hub.watchers.pair(house.hub.users[2], 1)
     house.hub.watchers.watch(bob, [1])
     house.hub.watchers.watch(cid, [1, 4])
     house.offer(Event("presence", b"{}", WATCHERS, 1))
@@ -384,8 +418,8 @@ def test_a_session_is_made_a_watcher_by_an_event_of_its_own_user_only_and_hears_
 
 def test_nothing_is_left_of_who_has_gone(house: House) -> None:
     sessions = [house.come(1), house.come(1), house.come(2)]
-    house.hub.pair(house.hub.users[1], 2)
-    house.hub.pair(house.hub.users[2], 1)
+    house.hub.watchers.pair(house.hub.users[1], 2)
+    house.hub.watchers.pair(house.hub.users[2], 1)
     house.hub.watchers.watch(sessions[0], [2])
     for session in sessions:
         house.hub.leave(session)

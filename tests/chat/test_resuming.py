@@ -80,7 +80,7 @@ class Return:
 
     def run(self, *reads: Missed | ChatError, cursor: Cursor = NOBODY, change: int = 0) -> Any:
         self.node.reads = list(reads)
-        opened = Opened(None, 0, [Place(ROOM, 0, True, change, 0)])
+        opened = Opened(None, 0, [Place(ROOM, 0, True, change, 0, 0)])
         return gevent.spawn(Resuming(self.node).run, self.session, cursor, opened)
 
     def prove(self) -> None:
@@ -183,7 +183,7 @@ def test_an_entry_changed_between_two_batches_takes_no_live_message_with_it(back
     back.prove()
     gevent.sleep(0.05)
     assert back.session.state is State.CATCHING  # until the hub has come to what the batch told already
-    back.node.hub.offer(message(6, name="message.updated", seq=3))
+    back.node.hub.offer(message(6, name="message.updated", seq=3, private=True))
     running.join(5)
     assert back.carrier.changes() == [0, 0, 5, 0]
     assert back.session.state is State.LIVE
@@ -330,7 +330,7 @@ def test_a_device_that_lacked_nothing_has_come_to_now(back: Return) -> None:
 
 
 def opened(gone_us: int | None, *, touched: int = 0, behind: bool = False, user: int = 0) -> Opened:
-    return Opened(gone_us, user, [Place(ROOM, touched, behind, 1, 0)])
+    return Opened(gone_us, user, [Place(ROOM, touched, behind, 1, 0, 0)])
 
 
 def test_a_login_never_seen_lacks_what_no_device_has() -> None:
