@@ -32,12 +32,14 @@ local TURNS = prefix .. 'presence:turns'          -- users with a recent turn, b
 local TOLD = prefix .. 'presence:told'            -- their state as handed out, and ":number" until it was reported as told
 local SEEN = prefix .. 'presence:seen'            -- when they were last seen, where they went meanwhile (microseconds)
 local NUMBER = prefix .. 'presence:number'        -- of the last turn
-local BOOT = prefix .. 'presence:boot'            -- run id of this Redis, since when it is known, when it was last called
+local BOOT = prefix .. 'presence:boot'            -- run id of this Redis, since when it is known, when it was last called,
+                                                  -- how many were online then
 local RECENT = prefix .. 'presence:recent'        -- the last turns handed out, by number: last seen, ':', user
 local ASKED = prefix .. 'presence:asked'          -- users asked for while not all was known: they are told after all
 local TOLD_WITHIN = 3000000   -- microseconds for a turn to be told; then it is given to somebody else
 local MERGED = 1000000        -- microseconds in which a user's further turns are merged
 local REMEMBERED = 10000       -- turns, for those who could not hear: a minute in which everybody of a large site comes
+local SPREAD = 5000           -- values of one call at a time: Lua takes some 8,000
 local KEPT = 604800           -- seconds after which Redis forgets all this when nobody calls any more
 
 local time = call('TIME')
@@ -45,16 +47,29 @@ local now_us = time[1] * 1000000 + time[2]
 local now = math.floor(now_us / 1000)
 
 local run = string.match(call('INFO', 'server'), 'run_id:(%w+)')
-local boot = call('HMGET', BOOT, 'run', 'since', 'heard')
+local boot = call('HMGET', BOOT, 'run', 'since', 'heard', 'users')
 local since = tonumber(boot[2]) or now
-if boot[1] ~= run or now - (tonumber(boot[3]) or 0) > process_lease then
+
+-- Any key may be evicted alone. These two hold the same users, and each is made anew from the other. Returns whether both
+-- are lost.
+local function rebuild()
+    if call('EXISTS', ONLINE, REVIEW) == 1 then
+        local users = call('ZRANGE', REVIEW, 0, -1)
+        for start = 1, #users, SPREAD do
+            call('SADD', ONLINE, unpack(users, start, math.min(start + SPREAD - 1, #users)))
+        end
+        call('ZUNIONSTORE', REVIEW, 2, REVIEW, ONLINE, 'WEIGHTS', 1, 0) -- due at once, where nothing was known
+    end
+    return call('EXISTS', ONLINE) == 0 and (tonumber(boot[4]) or 0) > 0
+end
+
+if boot[1] ~= run or now - (tonumber(boot[3]) or 0) > process_lease or rebuild() then
     since = now
     call('HSET', BOOT, 'run', run, 'since', now)
     for _, one in ipairs(call('ZRANGE', PROCESSES, 0, -1)) do
         call('ZADD', PROCESSES, now, one)
     end
 end
-call('HSET', BOOT, 'heard', now)
 local settled = now - since >= process_lease
 
 local mine = SESSIONS .. process
@@ -289,6 +304,7 @@ end
 if #turns > 0 then
     call('ZREMRANGEBYRANK', RECENT, 0, -REMEMBERED - 1)
 end
+call('HSET', BOOT, 'heard', now, 'users', call('SCARD', ONLINE))
 for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, RECENT, BOOT}) do
     call('EXPIRE', key, KEPT)
 end

@@ -8,7 +8,8 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local run = string.match(call('INFO', 'server'), 'run_id:(%w+)')
 local boot = call('HMGET', prefix .. 'presence:boot', 'run', 'since')
-local settled = boot[1] == run and now - tonumber(boot[2]) >= tonumber(ARGV[2])
+local lost = call('EXISTS', prefix .. 'presence:online') == 0 and call('EXISTS', prefix .. 'presence:review') == 1
+local settled = boot[1] == run and now - tonumber(boot[2]) >= tonumber(ARGV[2]) and not lost
 local number = tonumber(call('GET', prefix .. 'presence:number') or 0)
 
 local users = {unpack(ARGV, 3)}

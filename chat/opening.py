@@ -103,7 +103,7 @@ class Opening:
             for place, one in enumerate(asked)
         ]
         try:
-            return list(orjson.loads(self._statement.run(orjson.dumps(question)) or b"[]"))
+            return list(orjson.loads(self._statement.read(orjson.dumps(question)) or b"[]"))
         except (Lost, Refused):
             limit = time.monotonic() - GIVE_UP
             for one in asked:

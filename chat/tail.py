@@ -25,7 +25,7 @@ __all__ = ["Tail"]
 
 logger = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between two looks
-IN_DOUBT = 1.0  # the same while Redis is away
+IN_DOUBT = 1.0  # the same while Redis is away, and after a look that failed
 SECOND_LOOK = 0.5  # seconds after which what is still behind counts as lost and not as under way
 BACK_US = 10_000_000  # microseconds a commit may take longer than its clock says: statement and idle timeouts
 FILL = 500  # entries read for one conversation at a time
@@ -109,11 +109,13 @@ class Tail:
     def _run(self) -> None:
         since = 0
         while True:
+            pause = EVERY
             try:
                 since = self._look_once(since)
             except (Lost, Refused) as error:
                 logger.warning("The tail could not look: %s", error)
-            self._sooner.wait(IN_DOUBT if self._log.epoch is None else EVERY)
+                pause = IN_DOUBT
+            self._sooner.wait(IN_DOUBT if self._log.epoch is None else pause)
             self._sooner.clear()
 
     def _look_once(self, since: int) -> int:
@@ -121,7 +123,7 @@ class Tail:
         if not since:
             since = int(time.time() * 1e6) - 2 * BACK_US
         began = time.monotonic()
-        seen = orjson.loads(self._look.run(b"%d" % since) or b"{}")
+        seen = orjson.loads(self._look.read(b"%d" % since) or b"{}")
         self._ended(seen["ended"])
         behind = self._behind(seen)
         if behind:
@@ -171,7 +173,7 @@ class Tail:
     def _begin_pairs(self, heads: dict[int, int]) -> None:
         """Open those of these conversations that are private and new to somebody here: all of it is read."""
         hub = self._hub()
-        rows = orjson.loads(self._pairs.run(orjson.dumps(list(heads))) or b"[]") if heads and hub.users else []
+        rows = orjson.loads(self._pairs.read(orjson.dumps(list(heads))) or b"[]") if heads and hub.users else []
         for conversation, low, high in rows:
             here = [number for number in (low, high) if number in hub.users]
             if here and conversation not in hub.audiences:
@@ -187,7 +189,7 @@ class Tail:
         """Let a user into the conversations that the database has them in, and nobody told them of."""
         hub = self._hub()
         known = orjson.dumps(list(user.conversations - user.unheard))
-        rows = orjson.loads(self._joined.run(b"%d" % user.id, known) or b"[]")
+        rows = orjson.loads(self._joined.read(b"%d" % user.id, known) or b"[]")
         lacks = False
         for conversation, after, change in rows if hub.users.get(user.id) is user else ():
             audience = hub.audiences.get(conversation)
@@ -242,7 +244,7 @@ class Tail:
 
     def _entries(self, statement: Statement, conversation: int, since: int) -> Any:
         """Return what a conversation holds after a change, None if it is gone. Raises Lost or Refused."""
-        answer = statement.run(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
+        answer = statement.read(b"%d" % conversation, b"%d" % since, b"%d" % FILL)
         return orjson.loads(answer) if answer else None
 
     def _read_lists(self) -> None:
@@ -256,7 +258,7 @@ class Tail:
 
     def _read_list(self, audience: Audience) -> None:
         try:
-            answer = self._members.run(b"%d" % audience.id)
+            answer = self._members.read(b"%d" % audience.id)
         except (Lost, Refused):
             gevent.sleep(HOLE)
             self.read_members(audience)

@@ -69,7 +69,8 @@ def _opened(door: Door, others: list[int]) -> bool:
 def _still(pids: list[int]) -> Iterator[None]:
     try:
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:

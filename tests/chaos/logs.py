@@ -17,7 +17,7 @@ FORESEEN = (  # what faults bring about, and whose doing it is
     r"(consumer|beat): (Cannot connect to|Connection error)",
     r"^celery\.log: .*(Error on \w+ (Gossip|Mingle|Heart|Tasks|Control|Events): |redis\.exceptions\.\w+Error)",
     # and of a task whose database is away: what it should have done is found again
-    r"^celery\.log: .*(ChatError\('(overloaded|unavailable)|OperationalError)",
+    r"^celery\.log: .*(ChatError\('(overloaded|unavailable)|OperationalError|tasks\.[\w.]+ failed: )",
     # PostgreSQL, of what is killed, restarted, or waits for what stands still
     r"FATAL:  (the database system is|terminating (connection|background worker)|connection to client lost)",
     r"ERROR:  canceling statement due to (lock|statement) timeout",

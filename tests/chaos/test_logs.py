@@ -58,6 +58,7 @@ FORESEEN = {
     "a broker that is away": "[2026-11-20 17:37:03,362: ERROR/MainProcess] consumer: Cannot connect to redis+socket:///s",
     "a task whose database is away": "[2026-11-20 18:05:43,994: ERROR/ForkPoolWorker-2] Task tasks.thumbnails.make[3] "
     "raised unexpected: UnpickleableExceptionWrapper('chat.errors', 'ChatError', (\"ChatError('overloaded: busy')\"",
+    "a task whose store is away": "[2026-11-20 23:39:18: ERROR/ForkPoolWorker-1] tasks.offline.build failed: Lost",
     "a database that starts": "2026-11-20 17:36:58.578 UTC [17523] FATAL:  the database system is starting up",
     "a lock that is not given": "2026-11-20 17:36:58.578 UTC [3] ERROR:  canceling statement due to lock timeout",
     "a store that is away": "The tail could not look: server closed the connection unexpectedly",

@@ -236,6 +236,21 @@ class TestComingAndGoing:
         one.lose("s1")
         wait_until(lambda: online(other, "ann") == [False])
 
+    @pytest.mark.parametrize("evicted", [["online"], ["review"], ["online", "review"]])
+    def test_an_eviction_while_a_turn_is_young_puts_nobody_offline_who_still_goes_later(
+        self, processes, redis, evicted
+    ):
+        slow = LENGTHS._replace(session=6.0)  # nobody is heard again before the turn is looked at once more
+        one, other = processes("one", lengths=slow), processes("other", lengths=slow)
+        one.enter("ann", "s1", alive=False)
+        known(redis, "s1")
+        redis.delete(*(f"test:presence:{key}" for key in evicted))
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is None)
+        assert online(other, "ann") == [True]
+        assert one.said("ann") + other.said("ann") == [True]
+        one.leases.leave("s1", clean=False)
+        wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
     @pytest.mark.parametrize("clean", [True, False])
     def test_an_eviction_of_the_sessions_puts_nobody_offline_who_has_another_one(self, processes, redis, clean):
         one, other = processes("one"), processes("other")

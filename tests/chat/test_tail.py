@@ -7,6 +7,7 @@ from typing import Any
 import gevent
 import pytest
 from redis import Redis
+from sqlalchemy import text
 
 from chat import tail as tail_module
 from chat.frames import CONVERSATION, USER, Caller, Event
@@ -16,6 +17,12 @@ from chat.tail import Tail
 from tests.chat.carrier import session_of
 from tests.chat.test_log import PATIENCE, Press
 from tests.chat.world import World
+
+# Every connection that a tail has, of whatever process.
+END = """
+SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name IN ('chat tail', 'chat filling', 'chat members')
+"""
 
 
 class Watch:
@@ -477,6 +484,36 @@ def test_it_looks_every_few_seconds_and_at_once_when_asked(watch: Watch) -> None
     gevent.sleep(0.05)
     loop.kill()
     assert looks == [0, 1]
+
+
+def test_a_look_that_failed_is_made_again_soon(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "IN_DOUBT", 0.01)
+    looks: list[int] = []
+
+    def look(since: int) -> int:
+        looks.append(since)
+        if len(looks) == 1:
+            raise Lost("away")
+        return 1
+
+    watch.tail._look_once = look  # type: ignore[method-assign]
+    loop = gevent.spawn(watch.tail.loops["tail"])
+    with gevent.Timeout(tail_module.EVERY / 2):
+        while len(looks) < 2:
+            gevent.sleep(0.005)
+    loop.kill()
+
+
+def test_connections_that_died_while_idle_cost_no_look(world: World, watch: Watch) -> None:
+    ann, bob = world.people("Ann", "Bob")
+    session = watch.come(ann)
+    for turn in (1, 2):
+        world.send_to(ann, world.person(), f"first {turn}")
+        world.join(world.group(bob, joining="open"), ann)
+        watch.look()
+        assert f"first {turn}" in watch.wait(session, 2 * turn)
+        with world.engine.connect() as other:
+            other.execute(text(END))
 
 
 def test_what_is_remembered_as_told_is_bounded(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
