@@ -12,7 +12,7 @@ __all__ = ["Audience", "LocalUser"]
 class LocalUser:
     """A user with sessions in this process. All of the user's own changes up to `change` are known here.
 
-    `unheard`: those of the conversations in whose list they were found, without a word of how they came into it.
+    `unheard`: those of the conversations that they were found in, without a word yet of how they came into it.
     """
 
     __slots__ = ("_ahead", "change", "conversations", "id", "peers", "public_id", "sessions", "unheard")

@@ -200,8 +200,9 @@ class Hub:
 
     def _take_in_late(self, audience: Audience, event: Event) -> None:
         """Take in whom an event lets in that comes only now: a room made by one user's opening knows only that one."""
-        named = event.members or event.added
-        late = [self.users[number] for number in named if number in self.users and number not in audience.users]
+        named, here = event.members or event.added, self.users
+        late = [here[number] for number in named if number in here and number not in audience.users]
+        late += [here[number] for number in event.added if number in here and event.target in here[number].unheard]
         if late and event.private:
             self._pair_all(event.members)
         if any(waiting.change == event.change for waiting in audience.early or ()):
@@ -212,6 +213,7 @@ class Hub:
         elif late:
             audience.take_members(event.version, [*audience.users, *(user.id for user in late)], self.users)
         for user in late:
+            user.unheard.discard(event.target)
             self._hand_to(user, event)
 
     def _arrival(self, event: Event) -> Audience | None:
@@ -222,6 +224,9 @@ class Hub:
             audience = self._open_room(event.target, 0 if event.private else event.change - 1, members)
             if event.private:
                 self._pair_all(event.members)
+            else:  # a message may come before the word that let them in, and more may have been said in between
+                for number in {*members}.intersection(self.users).difference(event.added):
+                    self.users[number].unheard.add(event.target)
             return audience
         return None
 

@@ -304,6 +304,17 @@ def test_who_was_let_in_and_is_told_so_after_more_has_come_has_to_ask_for_it(hou
     assert heard(bob)[-1:] == heard(ann)[-1:] == [3]
 
 
+def test_who_is_told_of_a_group_before_being_told_that_it_let_them_in_has_to_ask_for_what_came_between(
+    house: House,
+) -> None:
+    bob = house.come(2, rooms=())
+    house.offer(message(3, members=(1, 2)), message(3, members=(1, 2)))
+    assert bob.carrier.names() == ["message"]
+    house.offer(message(1, members=(1, 2), added=(1, 2)), message(4, members=(1, 2)))
+    house.hub.members_read(house.lists[0], 1, [(1, 0), (2, 0)])
+    assert bob.carrier.names() == ["message", "resync", "message"]
+
+
 def test_what_comes_while_a_session_opens_is_kept_and_reaches_it(house: House) -> None:
     house.hub.opening += 1
     house.offer(message(5), message(6))
