@@ -54,6 +54,7 @@ class Positions:
         self._delivered: dict[Key, int] = {}
         self._passed: dict[Key, int] = {}  # read positions before members sent messages, whose authors are to be told
         self._due = 0.0  # when what is in `_delivered` and `_passed` is to be written
+        self._ripe: tuple[dict[Key, int], dict[Key, int]] = {}, {}  # of both, what is being written
         self._pause = 0.0  # before the next try, while the database is away or rows are busy
         self._most = BATCH
         self._receipts = Receipts(clock)
@@ -65,7 +66,7 @@ class Positions:
 
     def __len__(self) -> int:
         """Return how many positions wait."""
-        return len(self._readings) + len(self._delivered) + len(self._passed)
+        return len(self._readings) + sum(map(len, (self._delivered, self._passed, *self._ripe)))
 
     def read(self, user_id: int, conversation_id: int, seq: int | None = None, origin: str = "") -> dict[str, Any]:
         """Move a member's read position up to `seq` (None: the last entry), and wait until it is committed.
@@ -173,7 +174,7 @@ class Positions:
 
     def _rest(self) -> float | None:
         """Return the seconds until there is something to do; None: until somebody comes."""
-        if self._readings:
+        if self._readings or any(self._ripe):
             return 0.0
         gathering = self._delivered or self._passed
         rests = [self._receipts.rest(), max(0.0, self._due - self._clock()) if gathering else None]
@@ -187,12 +188,18 @@ class Positions:
 
     def _take(self, now: float) -> Batch:
         """Return the next batch: the readings, and the delivered positions if their time has come."""
+        self._ripen(now)
         readings = _oldest(self._readings, self._most)
-        delivered, passed = self._delivered, self._passed
-        if (delivered or passed) and self._due <= now:
+        delivered, passed = self._ripe
+        if delivered or passed:
             most = max(self._most - len(readings), self._most // 2, 1)
             return Batch(readings, _oldest(delivered, most), _oldest(passed, most))
-        return Batch(readings, {key: delivered.pop(key) for key in readings if key in delivered})
+        return Batch(readings, {key: self._delivered.pop(key) for key in readings if key in self._delivered})
+
+    def _ripen(self, now: float) -> None:
+        """Begin to write what has gathered. What comes meanwhile gathers anew: else, under load, nothing ever would."""
+        if self._due <= now and not any(self._ripe):
+            self._ripe, self._delivered, self._passed = (self._delivered, self._passed), {}, {}
 
     def _put_back(self, batch: Batch) -> None:
         for key, reading in batch.readings.items():
