@@ -1,6 +1,7 @@
 """Who calls: bearer tokens, cookies and tickets to callers; passwords to hashes.
 
-A valid token is believed for five seconds without asking the database; a login that is ended here is forgotten at once.
+A valid token is believed for a minute without asking the database, as long as the tail looks, which hears of each login
+that ends, and else for five seconds; a login that is ended here is forgotten at once.
 Passwords are hashed in gevent's thread pool, for argon2 does not yield: the one place below the node that knows gevent.
 """
 
@@ -8,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from hashlib import sha256
+from math import inf
 from threading import BoundedSemaphore
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -30,8 +32,12 @@ __all__ = ["COOKIE", "Auth", "Passwords"]
 
 T = TypeVar("T")
 COOKIE = "chat_session"
-BELIEVED = 5  # seconds; half of the 10 in which the end of a login must be known everywhere
-KEPT = 20_000  # callers of the last seconds; about 8 MB
+# Seconds; the end of a login must be known everywhere within 10. Who was asked about is believed for half of it, and,
+# while the tail looks, which tells of each login that ends, for a minute.
+BELIEVED = 5
+BELIEVED_WATCHED = 60
+WATCHED = 8  # seconds since the tail began to look, up to which it counts as looking: it does so every five
+KEPT = 20_000  # callers of the last minute; about 8 MB
 NONE = {"", "null", "undefined"}  # what a page sends that has no token
 AT_ONCE = 2  # hashes at a time: each takes a core and 19 MiB
 WAITING = 64  # more than a second's work; who would wait longer is told so at once
@@ -55,17 +61,21 @@ class Process(Teller, Protocol):
 
 
 class Kept(NamedTuple):
-    """A caller who was believed, and until when (seconds since the epoch)."""
+    """A caller who is believed, when the database was asked, and when their token ends (seconds since the epoch)."""
 
     caller: Caller
+    asked: float
     until: float
 
 
 class Auth:
-    """This process's authority on who calls."""
+    """This process's authority on who calls.
 
-    def __init__(self, process: Process):
-        self._process = process
+    `unwatched()` gives the seconds for which a login may have ended without `forget` being told of it.
+    """
+
+    def __init__(self, process: Process, unwatched: Callable[[], float] = lambda: inf):
+        self._process, self._unwatched = process, unwatched
         self._patterns = origins.patterns_of(process.config)
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
         self._endings = 0
@@ -96,23 +106,37 @@ class Auth:
         return found
 
     def authenticate(self, token: str) -> Caller:
-        """Return the caller of a token; asks the database once in five seconds at most. Raises ChatError bad_token."""
-        key = sha256(token.encode(errors="replace")).digest()
-        kept = self._kept.get(key)
-        if kept is not None and kept.until > time():
-            return kept.caller
+        """Return the caller of a token, believed or asked for. Raises ChatError bad_token."""
+        key = _digest(token)
+        caller = self.kept(key)
+        if caller is not None:
+            return caller
         claims = self.tokens.read(token)
         endings = self._endings
         caller = self._in_transaction(partial(self._caller, claims))
         if endings == self._endings:  # else this very login may have been ended while we asked
-            self._keep(key, Kept(caller, min(time() + BELIEVED, claims.expires_at.timestamp())))
+            self._keep(key, Kept(caller, time(), claims.expires_at.timestamp()))
         return caller
 
     def believed(self, authorization: str) -> Caller | None:
         """Return the caller of an Authorization header whose token is believed without asking; None for any other."""
+        return self.kept(self.key(authorization))
+
+    @staticmethod
+    def key(authorization: str) -> bytes:
+        """Return what `kept` knows an Authorization header by; nothing for one that is none of a bearer token."""
         scheme, _, token = authorization.partition(" ")
-        kept = self._kept.get(sha256(token.encode(errors="replace")).digest()) if scheme == "Bearer" else None
-        return kept.caller if kept is not None and kept.until > time() else None
+        return _digest(token) if scheme == "Bearer" else b""
+
+    def kept(self, key: bytes) -> Caller | None:
+        """Return the caller of this key, if they are believed without asking."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        now = time()
+        since = now - kept.asked
+        believed = since < BELIEVED or (since < BELIEVED_WATCHED and self._unwatched() < WATCHED)
+        return kept.caller if believed and now < kept.until else None
 
     def authenticate_all(self, tokens: Sequence[str]) -> list[Caller | ChatError]:
         """Return the caller of each token, or why there is none, in one unit of work: a commit for all that is made.
@@ -182,6 +206,10 @@ class Passwords:
                 return result
         finally:
             self._waiting -= 1
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode(errors="replace")).digest()
 
 
 def _tried(function: Callable[..., T], *arguments: Any) -> T | ChatError:

@@ -137,7 +137,7 @@ class Hub:
 
     def lagging(self) -> bool:
         """Tell whether anything is known to be committed, or lacks before what came, and was not delivered yet."""
-        return any(audience.behind for audience in self.holding)
+        return bool(self.holding) and any(audience.behind for audience in self.holding)  # asked for each poll
 
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""

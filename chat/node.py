@@ -71,7 +71,7 @@ class Node:
         self.process_id = secrets.token_hex(6)
         self.engine = database_pool(config)
         self.redis = redis_pool(config)
-        self.auth = Auth(self)
+        self.auth = Auth(self, lambda: time.monotonic() - self.tail.began)
         self.directory = Directory(self.engine)
         self.departures = Departures(self.engine)
         self.writer = Writer(config["DATABASE_URL"], config, self.tell)

@@ -31,4 +31,5 @@ class Watermark:
     def n(self, hub: Hub) -> int:
         """Return the number up to which nothing is missing here."""
         heard = self._heard if self._floor is None else min(self._floor, self._heard)
-        return min([heard, *(event.n - 1 for event in hub.waiting() if event.n)])
+        waiting = hub.waiting()
+        return min([heard, *(event.n - 1 for event in waiting if event.n)]) if waiting else heard

@@ -2,23 +2,31 @@
 
 import time
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gevent.event import Event as Signal
 
-from chat.cursor import RECENT, Cursor
+from chat.cursor import NONCE, RECENT, Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import CONVERSATION, Event
 from chat.protocols import native
 from chat.session import Session, State
 from chat.transports.hangup import hang_up
 
-__all__ = ["NONCE", "Chain"]
+__all__ = ["Chain"]
 
 KEPT = 256  # events kept for the next poll; beyond, it reads the log
 LATELY = 2.0  # seconds after which every process has heard of an event, or the tail brings it
 MESSAGE = "message"  # comes in the order of its changes, so `seen` says of it what `lately` says of all else
-NONCE = "~"  # between a chain's id and how many events of it were handed over here
+
+
+class Told(NamedTuple):
+    """An answer: the cursor behind it, as text; up to which event, and of when it is; what it brought, as `seen`."""
+
+    cursor: str
+    place: int
+    time_us: int
+    brought: dict[int, int]
 
 
 class Waiter(Protocol):
@@ -53,7 +61,7 @@ class Chain:
         self._before, self._written = frozenset(self._base.lately), self._base.seen
         self._lately = dict.fromkeys(self._base.lately, time.monotonic())  # when what was told lately was
         self._gone = False
-        self.told = "", self._base  # the last cursor that was told, as text, and what it says
+        self.told = Told("", 0, 0, {})  # the last answer
         self.closed: Event | None = None
         self.opened = Signal()
         self.polled = time.monotonic()
@@ -121,16 +129,20 @@ class Chain:
     def acknowledge(self, cursor: Cursor) -> bool:
         """The client has what the cursor says: let it go. False: this chain cannot go on from there."""
         place = cursor.session_id.partition(NONCE)[2]
-        if self._gone or not place.isdecimal() or not self._count <= int(place) <= self._count + len(self._events):
+        return place.isdecimal() and self.take(int(place), cursor.time_us)
+
+    def take(self, place: int, time_us: int) -> bool:
+        """The client has all events up to this place, as of that time. False: this chain cannot go on from there."""
+        taken = place - self._count
+        if self._gone or not 0 <= taken <= len(self._events):
             return False
-        taken = int(place) - self._count
-        self._count += taken
+        self._count = place
         del self._events[:taken]
         if self._asked and self._count >= self._asked:
             self._asked = 0
             self._node.proved(self.session)
         self.session.sent = None
-        self.session.taken_us = cursor.time_us
+        self.session.taken_us = time_us
         return True
 
     def wait(self, seconds: float, sock: Any) -> None:
@@ -158,29 +170,31 @@ class Chain:
         self._waits.remove(waiter)
         self.polled = self.session.heard = time.monotonic()
 
-    def taken(self, most: int) -> tuple[list[bytes], Cursor]:
-        """Return the events that fit into `most` bytes, encoded, and the cursor behind them. Nothing is let go.
+    def answer(self, most: int) -> list[bytes]:
+        """Return the events that fit into `most` bytes, encoded; `told` says what is behind them. Nothing is let go.
 
         Behind the last event of a chain that was ended stands the farewell.
         """
         frames: list[bytes] = []
+        brought: dict[int, int] = {}
         for event in self._events:
             frame = event.encoded(self.kind, native.encode_event)
             most -= len(frame)
             if frames and most < 0:
                 break
             frames.append(frame)
-            self._remember(event)
+            self._remember(event, brought)
         everything = len(frames) == len(self._events)
         if everything and self.session.state is State.LIVE:
             self._base = self._node.cursor()
-        place = f"{self.session.id}{NONCE}{self._count + len(frames)}"
+        place = self._count + len(frames)
         if everything and self.closed is not None:
             frames.append(native.encode_event(self.closed))
-        stands = self._base
-        return frames, Cursor(
-            stands.generation, stands.epoch, stands.n, stands.time_us, place, dict(self._seen), self._told_lately()
-        )
+        generation, epoch, n, time_us, *_ = self._base
+        named = f"{self.session.id}{NONCE}{place}"
+        stands = Cursor(generation, epoch, n, time_us, named, self._seen, self._told_lately())
+        self.told = Told(stands.encode(), place, time_us, brought)
+        return frames
 
     def _was_told(self, event: Event) -> bool:
         place = _place(event)
@@ -192,14 +206,14 @@ class Chain:
         since = time.monotonic() - LATELY
         return tuple([told for told, moment in self._lately.items() if moment > since]) if self._lately else ()
 
-    def _remember(self, event: Event) -> None:
-        now = time.monotonic()
+    def _remember(self, event: Event, brought: dict[int, int]) -> None:
         for place, change, seq in event.told or ((_place(event), event.change, event.seq),):
             if change:
                 if event.name != MESSAGE:
-                    self._lately[place, change] = now
+                    self._lately[place, change] = time.monotonic()
                 if place:
-                    self._seen[place] = (change, max(seq, self._seen.pop(place, (0, 0))[1]))
+                    brought[place] = max(seq, self._seen.pop(place, (0, 0))[1])
+                    self._seen[place] = change, brought[place]
         while len(self._seen) > RECENT:
             self._seen.popitem(last=False)
         while len(self._lately) > RECENT:

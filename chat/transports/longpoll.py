@@ -7,14 +7,14 @@ here, its session goes on collecting between two polls, and the next poll is ans
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import gevent
 from flask import Flask, Response, current_app, request
 
-from chat.cursor import Cursor
+from chat.cursor import NONCE, Cursor
 from chat.errors import ChatError, CloseReason
 from chat.frames import Caller
 from chat.origins import cors_headers, patterns_of
@@ -23,7 +23,7 @@ from chat.schemas import Text, WholeNumber, WireSchema
 from chat.session import Session, State
 from chat.sessions import Admitted
 from chat.shortcut import Answer, add_shortcut
-from chat.transports.chain import NONCE, Chain
+from chat.transports.chain import Chain
 from chat.transports.deadlines import Deadlines
 from chat.transports.pollline import PollLine
 
@@ -36,7 +36,7 @@ OPEN_SECONDS = 12.0  # for the database to let a session in
 
 DEFAULT = 25  # seconds for which a poll asks to be held that says nothing of it
 # The query of most polls; other spellings of it take the long way.
-PLAIN = re.compile(r"cursor=([A-Za-z0-9_-]+)(?:&timeout=([0-9]|[1-5][0-9]|60))?")
+PLAIN = re.compile(r"cursor=([A-Za-z0-9_.-]+)(?:&timeout=([0-9]|[1-5][0-9]|60))?")
 
 
 class PollSchema(WireSchema):
@@ -61,10 +61,19 @@ class Polls:
         chain = self._chains.get(cursor.session_id.partition(NONCE)[0]) if cursor else None
         if chain is None or cursor is None or chain.login_id != login_id:
             return None
-        if chain.session.state is State.CLOSED or not chain.acknowledge(cursor):
-            self._let_go(chain)
+        return self._kept(chain, chain.acknowledge(cursor))
+
+    def again(self, chain: Chain, login_id: int) -> Chain | None:
+        """Return the chain, gone on with the cursor that it told last, if it is still here and complete."""
+        if chain.login_id != login_id or chain.session.id not in self._chains:
             return None
-        return chain
+        return self._kept(chain, chain.take(chain.told.place, chain.told.time_us))
+
+    def _kept(self, chain: Chain, goes_on: bool) -> Chain | None:
+        if goes_on and chain.session.state is not State.CLOSED:
+            return chain
+        self._let_go(chain)
+        return None
 
     def begin(self, admitted: Admitted, cursor: Cursor | None, address: str) -> Chain:
         """Begin a chain here, for a client that comes for the first time or from another worker. Raises ChatError."""
@@ -82,7 +91,8 @@ class Polls:
 
     def count(self, login_id: int) -> int:
         """Return how many polls of a login wait here."""
-        return sum(chain.waiting for chain in self._of_login.get(login_id, ()))
+        chains = self._of_login.get(login_id, ())
+        return sum([chain.waiting for chain in chains]) if chains else 0
 
     def _thin_out(self, login_id: int) -> None:
         """Let go of the chains that a client leaves behind whose polls go now to this process, now to that."""
@@ -126,7 +136,7 @@ def mount(app: Flask) -> None:
         if polls.count(who.login_id) >= app.config["POLLS_PER_LOGIN"]:
             raise ChatError("too_many_sessions", retry_after=1)
         if cursor is not None:
-            _prove(node, who.user_id, cursor)
+            _prove(node, who.user_id, {conversation: seq for conversation, (_, seq) in cursor.seen.items()})
             if node.draining:  # on a connection that was kept, and ends with this answer: the next poll goes elsewhere
                 return answer(b'{"events":[],"cursor":"%b"}' % asked["cursor"].encode(), 200)
         chain = polls.chain(cursor, who.login_id)
@@ -143,44 +153,51 @@ def mount(app: Flask) -> None:
 
 def _quickly(polls: Polls, patterns: Sequence[str], node: Any, who: Caller, environ: dict[str, Any]) -> Answer | None:
     """Answer a plain poll; if it has to wait, its connection is taken out of the web server."""
-    poll = _goes_on(polls, node, who, environ["QUERY_STRING"])
-    if poll is None:
+    asked = PLAIN.fullmatch(environ["QUERY_STRING"])
+    timeout = int(asked[2] or DEFAULT) if asked is not None else 0
+    chain = _goes_on(polls, node, who, asked[1]) if asked is not None else None
+    if chain is None:
         return None
-    chain, seconds = poll
+    seconds = _seconds(node, timeout)
     if chain.ready or not PollLine.may_take(environ):
         chain.wait(seconds, environ.get("chat.socket"))
         return Answer(_polled(node, chain), ((SESSION, chain.session.id),))
-    authorization: str = environ["HTTP_AUTHORIZATION"]
+    key = node.auth.key(environ["HTTP_AUTHORIZATION"])
 
-    def go_on(line: PollLine, query: str) -> bool:
-        caller = node.auth.believed(authorization)
-        poll = _goes_on(polls, node, caller, query, line.last) if caller is not None else None
-        if poll is not None:
-            line.wait_for(*poll)
-        return poll is not None
+    def go_on(line: PollLine) -> bool:
+        caller = node.auth.kept(key)
+        chain = _again(polls, node, caller, line.last) if caller is not None else None
+        if chain is not None:
+            line.wait_for(chain, _seconds(node, timeout))
+        return chain is not None
 
     cross = cors_headers(environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST"), patterns)
     PollLine(environ, cross, go_on, partial(_polled, node), polls.deadlines).wait_for(chain, seconds)
     return Answer(b"")  # the line answers
 
 
-def _goes_on(polls: Polls, node: Any, who: Caller, query: str, last: Chain | None = None) -> tuple[Chain, float] | None:
-    """Return the chain that a plain poll goes on with, if it is here, and how long the poll waits.
-
-    `last`: the one that was answered last on this connection.
-    """
-    asked = PLAIN.fullmatch(query)
-    if asked is None:
-        return None
-    # What this very chain told last need not be read again.
-    cursor = last.told[1] if last is not None and last.told[0] == asked[1] else Cursor.decode(asked[1])
+def _goes_on(polls: Polls, node: Any, who: Caller, text: str) -> Chain | None:
+    """Return the chain that a plain poll with this cursor goes on with, if it is here."""
+    cursor = Cursor.decode(text)
     if cursor is None or polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
         return None
     chain = polls.chain(cursor, who.login_id)
-    if chain is None:
+    if chain is not None:
+        _prove(node, who.user_id, {conversation: seq for conversation, (_, seq) in cursor.seen.items()})
+    return chain
+
+
+def _again(polls: Polls, node: Any, who: Caller, last: Chain) -> Chain | None:
+    """Return the chain of the poll before on this connection, whose answer's cursor came back, if it is still here.
+
+    That cursor need not be read: what it says of other conversations was proved by those before it.
+    """
+    if polls.count(who.login_id) >= node.config["POLLS_PER_LOGIN"]:
         return None
-    _prove(node, who.user_id, cursor)
-    return chain, _seconds(node, int(asked[2] or DEFAULT))
+    chain = polls.again(last, who.login_id)
+    if chain is not None:
+        _prove(node, who.user_id, last.told.brought)
+    return chain
 
 
 def _seconds(node: Any, asked: int) -> float:
@@ -190,10 +207,8 @@ def _seconds(node: Any, asked: int) -> float:
 
 def _polled(node: Any, chain: Chain) -> bytes:
     """Return an answer's body: what the chain has."""
-    frames, stands = chain.taken(node.config["POLL_BYTES"])
-    text = stands.encode()
-    chain.told = text, stands
-    return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), text.encode())
+    frames = chain.answer(node.config["POLL_BYTES"])
+    return b'{"events":[%b],"cursor":"%b"}' % (b",".join(frames), chain.told.cursor.encode())
 
 
 def _admitted(node: Any, who: Caller) -> Admitted:
@@ -202,8 +217,8 @@ def _admitted(node: Any, who: Caller) -> Admitted:
     return Admitted(who.public_id, who.login_id)
 
 
-def _prove(node: Any, user_id: int, cursor: Cursor) -> None:
-    """A cursor that comes back proves that the client has what it stands behind."""
-    for conversation, (_, seq) in cursor.seen.items():
+def _prove(node: Any, user_id: int, handed: Mapping[int, int]) -> None:
+    """A cursor that comes back proves that the client has what it stands behind: up to which entry, by conversation."""
+    for conversation, seq in handed.items():
         if seq:
             node.positions.delivered(user_id, conversation, seq)

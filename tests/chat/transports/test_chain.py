@@ -31,6 +31,13 @@ def said(change: int, text: str = "x") -> Event:
     return Event("message", orjson.dumps({"content": text}), CONVERSATION, 7, change=change, seq=change)
 
 
+def taken(chain: Chain, most: int) -> tuple[list[bytes], Cursor]:
+    """Return what a poll is answered with now: events, and the cursor as it comes back."""
+    frames, cursor = chain.answer(most), Cursor.decode(chain.told.cursor)
+    assert cursor is not None
+    return frames, cursor
+
+
 def contents(frames: list[bytes]) -> list[str]:
     return [orjson.loads(frame)["data"]["content"] for frame in frames]
 
@@ -38,22 +45,22 @@ def contents(frames: list[bytes]) -> list[str]:
 def test_a_poll_consumes_nothing_and_its_cursor_acknowledges(chain: Chain) -> None:
     chain.event(said(1, "one"))
     chain.event(said(2, "two"))
-    first, cursor = chain.taken(10_000)
-    again, _ = chain.taken(10_000)
+    first, cursor = taken(chain, 10_000)
+    again, _ = taken(chain, 10_000)
     assert contents(first) == contents(again) == ["one", "two"]
     assert cursor.seen == {7: (2, 2)}
     chain.event(said(3, "three"))
     assert chain.acknowledge(cursor)
-    assert contents(chain.taken(10_000)[0]) == ["three"]
+    assert contents(taken(chain, 10_000)[0]) == ["three"]
 
 
 def test_an_answer_is_bounded_but_never_empty(chain: Chain) -> None:
     for change in (1, 2, 3):
         chain.event(said(change, "x" * 100))
-    frames, cursor = chain.taken(10)
+    frames, cursor = taken(chain, 10)
     assert len(frames) == 1
     assert chain.acknowledge(cursor)
-    assert len(chain.taken(10_000)[0]) == 2
+    assert len(taken(chain, 10_000)[0]) == 2
 
 
 def test_a_cursor_from_elsewhere_cannot_go_on_here(chain: Chain) -> None:
@@ -63,10 +70,10 @@ def test_a_cursor_from_elsewhere_cannot_go_on_here(chain: Chain) -> None:
 
 def test_a_chain_that_nobody_polls_lets_go_of_what_is_too_much(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_module, "KEPT", 2)
-    _, cursor = chain.taken(10_000)
+    _, cursor = taken(chain, 10_000)
     for change in range(1, 5):
         chain.event(said(change))
-    assert len(chain.taken(10_000)[0]) == 2
+    assert len(taken(chain, 10_000)[0]) == 2
     assert not chain.acknowledge(cursor)
 
 
@@ -78,11 +85,11 @@ def test_waiting_ends_with_an_event_or_the_farewell(chain: Chain) -> None:
     chain.flush()
     waiting.get(timeout=5)
     assert chain.waiting == 0
-    _, cursor = chain.taken(10_000)
+    _, cursor = taken(chain, 10_000)
     chain.acknowledge(cursor)
     chain.close(CloseReason.RESTART, None)
     chain.wait(10, None)
-    assert orjson.loads(chain.taken(10_000)[0][-1])["event"] == "bye"
+    assert orjson.loads(taken(chain, 10_000)[0][-1])["event"] == "bye"
 
 
 @pytest.fixture
@@ -105,10 +112,10 @@ def test_a_backlog_is_answered_as_soon_as_a_proof_is_asked_for_and_the_next_curs
     assert not catching.opened.is_set()
     catching.ping()
     assert catching.opened.is_set()
-    _, half = catching.taken(10)
+    _, half = taken(catching, 10)
     catching.acknowledge(half)
     assert proofs == [], "half of it is no proof"
-    _, whole = catching.taken(10_000)
+    _, whole = taken(catching, 10_000)
     catching.acknowledge(whole)
     assert proofs == [catching.session]
     catching.acknowledge(whole)
