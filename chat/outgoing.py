@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from chat.errors import ChatError
 from chat.frames import CONVERSATION, Event
@@ -109,6 +110,20 @@ class Outgoing:
             edited_us,
             recalled_us,
         )
+
+    def row(self, place: int) -> dict[str, Any]:
+        """Return what the database's function takes of the message, at a place of its batch."""
+        return {
+            "o": place,
+            "c": self.group or None,
+            "s": self.sender_id,
+            "l": self.local_id,
+            "d": self.digest,
+            "t": self.type,
+            "x": self.content,
+            "b": self.body,
+            "r": self.read_seq,
+        }
 
     def event(self, conversation: int, seq: int, change: int, created_us: int, version: int) -> Event:
         """Return what tells of the message: `version` is the conversation's members_version at its commit."""

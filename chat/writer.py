@@ -23,7 +23,8 @@ from chat.postgres import Lost, Refused, Statement
 __all__ = ["Writer"]
 
 log = logging.getLogger(__name__)
-SQL = "SELECT chat_write_2($1::json, $2::boolean, $3::bigint[], $4::bigint[])"
+SQL = "SELECT chat_write_3($1::json, $2::boolean, $3::boolean, $4::bigint[], $5::bigint[])"
+BOOLEAN = b"f", b"t"
 LANES = 2  # batches in flight: one is prepared and told while the database works on the other
 LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
@@ -159,15 +160,17 @@ class Writer:
 
     def _commit(self, statement: Statement, batch: list[Outgoing], waiting: bool) -> list[Outgoing]:
         """Write a batch, again and again while its outcome is not known; return the messages found busy."""
-        pause = 0.02
+        pause, lost = 0.02, False
         while batch:
             try:
                 rows, places, media = self._encoded(batch)
-                answer = statement.run(rows, b"t" if waiting else b"f", places, media)
+                careful = lost or len(batch) == 1 or any(message.ask_only for message in batch)
+                answer = statement.run(rows, BOOLEAN[waiting], BOOLEAN[careful], places, media)
             except orjson.JSONEncodeError:  # half a surrogate pair, from a door less strict than orjson
                 return self._halve(statement, batch)
             except (Refused, Lost) as error:
                 sqlstate = error.sqlstate if isinstance(error, Refused) else ""
+                lost = lost or not sqlstate
                 if sqlstate[:2] in DATA:
                     return self._halve(statement, batch)
                 if waiting and sqlstate == NOT_HAD:
@@ -211,17 +214,7 @@ class Writer:
         """Return the batch, its conversations if all their numbers are known, and its uploads if there are any."""
         rows, media = [], set()
         for place, message in enumerate(batch):
-            row: dict[str, Any] = {
-                "o": place,
-                "c": message.group or None,
-                "s": message.sender_id,
-                "l": message.local_id,
-                "d": message.digest,
-                "t": message.type,
-                "x": message.content,
-                "b": message.body,
-                "r": message.read_seq,
-            }
+            row = message.row(place)
             if not message.group:
                 row["c"] = self._pairs.get((message.low, message.high))
                 if row["c"] is None:

@@ -493,7 +493,7 @@ def test_a_message_that_says_less_is_read_than_was_read_meanwhile_takes_nothing_
             items = [{"c": world.number(place), "u": bob.user_id, "d": None, "r": 8}]
             connection.execute(text("SELECT chat_positions_2(:items)"), {"items": orjson.dumps(items).decode()})
             sending = thread.submit(world.send, place, bob, read_seq=3)
-            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_2%'"
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_3%'"
             wait_until(lambda: world.rows(waiting))
         sending.result()
     values = {"c": world.number(place), "u": bob.user_id}

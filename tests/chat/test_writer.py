@@ -195,6 +195,25 @@ def test_a_resend_is_the_same_message_with_the_same_answer(world: World, desks: 
     assert len(entries(world, data["conversationId"])) == 1
 
 
+def test_resends_among_new_messages_are_known_and_each_of_the_others_is_stored_once(world: World, desks: Any) -> None:
+    ann, bob, cat = world.people("Ann", "Bob", "Cat")
+    first, again = desks(), desks()
+    before = first.send(*(first.message(ann, private(ann, bob), f"old {turn}", f"old {turn}") for turn in range(3)))
+    mixed = [
+        again.message(ann, private(ann, bob), f"{kind} {turn}", f"{kind} {turn}")
+        for turn in range(3)
+        for kind in ("new", "old")
+    ]
+    others = [again.message(cat, private(cat, bob), f"other {turn}") for turn in range(3)]
+    answers = again.send(*mixed, *others)
+    assert answers[1:6:2] == before
+    assert [answer["seq"] for answer in answers[0:6:2]] == [4, 5, 6]
+    assert [row.content for row in entries(world, before[0]["conversationId"])][3:] == ["new 0", "new 1", "new 2"]
+    assert [row.seq for row in entries(world, answers[6]["conversationId"])] == [1, 2, 3]
+    assert len(again.told) == 6
+    assert again.calls == 1
+
+
 def test_another_content_under_the_same_local_id_is_refused_and_changes_nothing(world: World, desk: Desk) -> None:
     ann, bob = world.people("Ann", "Bob")
     (data,) = desk.send(desk.message(ann, private(ann, bob), "hello", "same"))
@@ -478,11 +497,11 @@ def test_a_fault_of_the_database_that_is_no_fault_of_the_message_is_not_told_as_
 ) -> None:
     ann, bob = world.people("Ann", "Bob")
     monkeypatch.setattr(writer_module, "GIVE_UP", 0.3)
-    world.sql("ALTER FUNCTION chat_write_2 RENAME TO chat_write_moved")
+    world.sql("ALTER FUNCTION chat_write_3 RENAME TO chat_write_moved")
     try:
         assert desk.send(desk.message(ann, private(ann, bob))) == ["unavailable"]
     finally:
-        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_2")
+        world.sql("ALTER FUNCTION chat_write_moved RENAME TO chat_write_3")
     (data,) = desk.send(desk.message(ann, private(ann, bob)))
     assert data["seq"] == 1
 

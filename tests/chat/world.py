@@ -128,7 +128,7 @@ class World:
             media = self.rows("SELECT id FROM media WHERE name = :name", name=media)[0].id
         if media is not None:
             item["m"] = media
-        statement = text("SELECT chat_write_2(:batch, true, NULL, CAST(:media AS bigint[]))")
+        statement = text("SELECT chat_write_3(:batch, true, true, NULL, CAST(:media AS bigint[]))")
         values = {"batch": orjson.dumps([item]).decode(), "media": None if media is None else [media]}
         if connection is not None:
             answer = connection.execute(statement, values).scalar_one()

@@ -15,7 +15,7 @@ from tests.deployment import SECRET
 
 __all__ = ["add_untold", "commit_untold"]
 
-SQL = "SELECT chat_write_2(%s::json, true)"
+SQL = "SELECT chat_write_3(%s::json, true)"
 
 NAMED = (
     "SELECT id FROM conversations c WHERE CASE WHEN low IS NULL THEN 'g' || id ELSE 'p' || low || '-' || high END = %s"

@@ -151,7 +151,7 @@ def test_a_message_that_waits_for_its_conversation_keeps_its_upload(
     world: World, folder: Folder, ann: Caller, engine: Engine
 ) -> None:
     name, group = upload(world, folder, ann, 25), world.group(ann)
-    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_2%'"
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%chat_write_3%'"
     with ThreadPoolExecutor(1) as other, engine.connect() as connection:
         with connection.begin():
             lock = text("SELECT FROM conversation_heads WHERE conversation_id = :id FOR UPDATE")
