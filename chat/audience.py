@@ -88,7 +88,8 @@ class Audience:
         self.users[user.id] = user
         user.conversations.add(self.id)
         if floor:
-            self.floors = {**(self.floors or {}), user.id: floor}
+            self.floors = self.floors or {}
+            self.floors[user.id] = floor
 
     def take_list(self, version: int, members: Mapping[int, int], here: Mapping[int, LocalUser]) -> None:
         """Take the list as it was read, each with their floor.

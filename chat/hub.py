@@ -201,8 +201,8 @@ class Hub:
     def _take_in_late(self, audience: Audience, event: Event) -> None:
         """Take in whom an event lets in that comes only now: a room made by one user's opening knows only that one."""
         named, here = event.members or event.added, self.users
-        late = [here[number] for number in named if number in here and number not in audience.users]
-        late += [here[number] for number in event.added if number in here and event.target in here[number].unheard]
+        unheard = {number for number in event.added if number in here and event.target in here[number].unheard}
+        late = [here[n] for n in named if n in here and (n not in audience.users or n in unheard)]
         if late and event.private:
             self._pair_all(event.members)
         if any(waiting.change == event.change for waiting in audience.early or ()):

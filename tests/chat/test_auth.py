@@ -102,6 +102,19 @@ class TestAuthenticate:
             desk.auth.authenticate(token)
         assert len(statements) == 1
 
+    @pytest.mark.parametrize(("unwatched", "later", "asked"), [(5, 6, 0), (5, 59, 0), (5, 61, 1), (9, 4, 0), (9, 6, 1)])
+    def test_while_the_ends_of_logins_are_watched_for_the_database_is_asked_once_a_minute(
+        self, desk, world, monkeypatch, unwatched, later, asked
+    ):
+        authority = auth.Auth(desk, lambda: unwatched)
+        token = token_of(desk, opened(desk))
+        authority.authenticate(token)
+        monkeypatch.setattr(auth, "time", lambda: time.time() + later)
+        assert (authority.believed(f"Bearer {token}") is None) == bool(asked)
+        with world.counted() as statements:
+            authority.authenticate(token)
+        assert len(statements) == asked
+
     def test_an_ended_login_is_forgotten_at_once_here(self, desk):
         login = opened(desk)
         token = token_of(desk, login)
