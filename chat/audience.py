@@ -8,6 +8,8 @@ from chat.session import Session
 
 __all__ = ["Audience", "LocalUser"]
 
+LATEST = 2**62  # stands for an entry after all others
+
 
 class LocalUser:
     """A user with sessions in this process. All of the user's own changes up to `change` are known here.
@@ -43,11 +45,12 @@ class LocalUser:
 
 class Audience:
     """The local members of a conversation. `early` holds events that wait for the member list to be read; `seq` is the
-    last entry handed to them, 0 before the first; `wanted` a change that the database is known to hold; `floors` the
-    last entry that a member may not see, of those in whose case the database was asked: it may be told only now.
+    last entry handed to them, 0 before the first; `wanted` a change that the database is known to hold. Of who is in
+    `floors` the database told up to which entry nothing is theirs; of who is in `came` it was not asked: they were let
+    in by this entry, and whether they may see an older one is not known.
     """
 
-    __slots__ = ("early", "filling", "floors", "gate", "id", "seq", "users", "version", "wanted")
+    __slots__ = ("came", "early", "filling", "floors", "gate", "id", "seq", "users", "version", "wanted")
 
     def __init__(self, conversation_id: int, change: int, version: int):
         self.id = conversation_id
@@ -56,6 +59,7 @@ class Audience:
         self.seq = 0
         self.users: dict[int, LocalUser] = {}
         self.floors: dict[int, int] | None = None
+        self.came: dict[int, int] | None = None
         self.early: list[Event] | None = None
         self.filling = False
         self.wanted = 0
@@ -68,28 +72,27 @@ class Audience:
     def follow(self, event: Event, here: Mapping[int, LocalUser]) -> bool:
         """Bring the members to the event's version if the event says how; else they have to be read."""
         if event.members:
-            self.take_members(event.version, event.members, here)
+            self.take_members(event.version, event.members, here, event.seq or LATEST)
         elif event.version == self.version + 1 and (event.added or event.removed):
             self.version = event.version
-            self._change(event.removed, event.added, here)
+            self._change(event.removed, event.added, here, event.seq or LATEST)
         else:
             return False
         return True
 
-    def take_members(self, version: int, members: Iterable[int], here: Mapping[int, LocalUser]) -> None:
-        """Take the whole list of members at a version; only those who are `here` count."""
+    def may_tell(self, seq: int) -> bool:
+        """Tell whether it is known of each member here if they may see an entry."""
+        return not self.came or all(seq >= since for since in self.came.values())
+
+    def take_members(
+        self, version: int, members: Iterable[int], here: Mapping[int, LocalUser], since: int = LATEST
+    ) -> None:
+        """Take the whole list of members at a version; only those who are `here` count. Who is new came by `since`."""
         current = set(members)
         gone = [user_id for user_id in self.users if user_id not in current]
-        self._change(gone, current if len(current) < len(here) else [user for user in here if user in current], here)
+        come = current if len(current) < len(here) else [user for user in here if user in current]
+        self._change(gone, come, here, since)
         self.version = max(self.version, version)
-
-    def let_in(self, user: LocalUser, floor: int) -> None:
-        """Count a user among the members, who may see what stands after `floor`."""
-        self.users[user.id] = user
-        user.conversations.add(self.id)
-        if floor:
-            self.floors = self.floors or {}
-            self.floors[user.id] = floor
 
     def take_list(self, version: int, members: Mapping[int, int], here: Mapping[int, LocalUser]) -> None:
         """Take the list as it was read, each with their floor.
@@ -99,18 +102,35 @@ class Audience:
         known = set(self.users).union(*(event.members or event.added for event in self.early or ()))
         self.take_members(version, members, here)
         self.floors = {number: floor for number, floor in members.items() if floor and number in self.users} or None
+        self.came = None
         for number in self.users.keys() - known:
             self.users[number].unheard.add(self.id)
 
-    def _change(self, gone: Iterable[int], come: Iterable[int], here: Mapping[int, LocalUser]) -> None:
+    def let_in(self, user: LocalUser, floor: int) -> None:
+        """Count a user among the members, of whom the database was asked."""
+        self.forget(user.id)
+        self.users[user.id] = user
+        user.conversations.add(self.id)
+        if floor:
+            self.floors = self.floors or {}
+            self.floors[user.id] = floor
+
+    def forget(self, user_id: int) -> LocalUser | None:
+        """Count a user no more among the members here. Returns who it was."""
+        for known in (self.floors, self.came):
+            if known:
+                known.pop(user_id, None)
+        return self.users.pop(user_id, None)
+
+    def _change(self, gone: Iterable[int], come: Iterable[int], here: Mapping[int, LocalUser], since: int) -> None:
         for user_id in gone:
-            user = self.users.pop(user_id, None)
+            user = self.forget(user_id)
             if user is not None:
                 user.conversations.discard(self.id)
                 user.unheard.discard(self.id)
-                if self.floors:
-                    self.floors.pop(user_id, None)
         for user_id in come:
-            if user_id in here:
+            if user_id in here and self.users.get(user_id) is not here[user_id]:
                 self.users[user_id] = here[user_id]
                 here[user_id].conversations.add(self.id)
+                self.came = self.came or {}
+                self.came[user_id] = since

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from math import inf
 from threading import BoundedSemaphore
-from time import time
+from time import monotonic, time
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import gevent
@@ -61,7 +61,7 @@ class Process(Teller, Protocol):
 
 
 class Kept(NamedTuple):
-    """A caller who is believed, when the database was asked, and when their token ends (seconds since the epoch)."""
+    """A caller who is believed, when the database was asked (monotonic), and when their token ends (since 1970)."""
 
     caller: Caller
     asked: float
@@ -115,7 +115,7 @@ class Auth:
         endings = self._endings
         caller = self._in_transaction(partial(self._caller, claims))
         if endings == self._endings:  # else this very login may have been ended while we asked
-            self._keep(key, Kept(caller, time(), claims.expires_at.timestamp()))
+            self._keep(key, Kept(caller, monotonic(), claims.expires_at.timestamp()))
         return caller
 
     def believed(self, authorization: str) -> Caller | None:
@@ -133,10 +133,9 @@ class Auth:
         kept = self._kept.get(key)
         if kept is None:
             return None
-        now = time()
-        since = now - kept.asked
+        since = monotonic() - kept.asked
         believed = since < BELIEVED or (since < BELIEVED_WATCHED and self._unwatched() < WATCHED)
-        return kept.caller if believed and now < kept.until else None
+        return kept.caller if believed and time() < kept.until else None
 
     def authenticate_all(self, tokens: Sequence[str]) -> list[Caller | ChatError]:
         """Return the caller of each token, or why there is none, in one unit of work: a commit for all that is made.

@@ -137,7 +137,7 @@ class Hub:
 
     def lagging(self) -> bool:
         """Tell whether anything is known to be committed, or lacks before what came, and was not delivered yet."""
-        return bool(self.holding) and any(audience.behind for audience in self.holding)  # asked for each poll
+        return bool(self.holding) and any(audience.behind or audience.early for audience in self.holding)
 
     def filled(self, audience: Audience, events: list[Event], upto: int) -> None:
         """Take what the database holds after the gate's last change, complete up to change `upto`."""
@@ -249,8 +249,9 @@ class Hub:
     def _deliver(self, audience: Audience, event: Event) -> None:
         if audience.early is not None:
             audience.early.append(event)
-        elif (event.name != UPDATED or event.private) and (
-            event.version <= audience.version or audience.follow(event, self.users)
+            self.holding.add(audience)
+        elif (event.version <= audience.version or audience.follow(event, self.users)) and (
+            event.name != UPDATED or audience.may_tell(event.seq)
         ):
             self._fan_out(audience, event)
         else:
@@ -261,7 +262,7 @@ class Hub:
     def _drop(self, conversation_id: int, user_id: int) -> None:
         audience = self.audiences.get(conversation_id)
         if audience is not None:
-            audience.users.pop(user_id, None)
+            audience.forget(user_id)
             if not audience.users and audience.early is None:
                 del self.audiences[conversation_id]
 

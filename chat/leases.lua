@@ -53,14 +53,16 @@ local since = tonumber(boot[2]) or now
 -- Any key may be evicted alone. These two hold the same users, and each is made anew from the other. Returns whether both
 -- are lost.
 local function rebuild()
-    if call('EXISTS', ONLINE, REVIEW) == 1 then
+    local online, review = call('EXISTS', ONLINE), call('EXISTS', REVIEW)
+    if online > review then
+        call('ZUNIONSTORE', REVIEW, 1, ONLINE, 'WEIGHTS', 0) -- due at once
+    elseif review > online then
         local users = call('ZRANGE', REVIEW, 0, -1)
         for start = 1, #users, SPREAD do
             call('SADD', ONLINE, unpack(users, start, math.min(start + SPREAD - 1, #users)))
         end
-        call('ZUNIONSTORE', REVIEW, 2, REVIEW, ONLINE, 'WEIGHTS', 1, 0) -- due at once, where nothing was known
     end
-    return call('EXISTS', ONLINE) == 0 and (tonumber(boot[4]) or 0) > 0
+    return online + review == 0 and (tonumber(boot[4]) or 0) > 0
 end
 
 if boot[1] ~= run or now - (tonumber(boot[3]) or 0) > process_lease or rebuild() then

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 SQL = "SELECT chat_write_3($1::json, $2::boolean, $3::boolean, $4::bigint[], $5::bigint[])"
 BOOLEAN = b"f", b"t"
 LANES = 2  # batches in flight: one is prepared and told while the database works on the other
+RESENDS = 5.0  # seconds after a message that was known in which more of them are expected
 LONGEST_PAUSE = 0.5  # seconds between two attempts
 GIVE_UP = 10.0  # seconds after acceptance at which an unknown outcome is told as such
 PATIENCE = 3  # times a conversation may be found locked before it is waited for
@@ -52,6 +53,7 @@ class Writer:
         self._waiting: dict[tuple[int, int, int, str, str], Outgoing] = {}
         self._pairs: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._wake = Signal()
+        self._resent = -RESENDS  # monotonic time at which a message was last found to be known
         self.queued = 0
         self.queued_bytes = 0
         # (user, conversation, read_seq before): who sends has read what was there, and its authors are to hear of it.
@@ -143,10 +145,7 @@ class Writer:
         return batch, keys
 
     def _release(self, keys: Iterable[tuple[int, int, int]], busy: list[Outgoing]) -> None:
-        """Let the conversations go; what was found busy stays ahead of what came later for the same conversation.
-
-        Those that rested come first: it is their turn to be waited for.
-        """
+        """Let conversations go; what was found busy stays ahead of what came later. First come those that rested."""
         rested = set() if self._waits else self._resting
         self._resting = self._resting - rested
         freed = [*self._freed(rested), *busy, *self._freed(keys)]
@@ -164,7 +163,7 @@ class Writer:
         while batch:
             try:
                 rows, places, media = self._encoded(batch)
-                careful = lost or len(batch) == 1 or any(message.ask_only for message in batch)
+                careful = lost or self._may_be_known(batch)
                 answer = statement.run(rows, BOOLEAN[waiting], BOOLEAN[careful], places, media)
             except orjson.JSONEncodeError:  # half a surrogate pair, from a door less strict than orjson
                 return self._halve(statement, batch)
@@ -183,6 +182,11 @@ class Writer:
                 return self._finish(batch, orjson.loads(answer or b"[]"))
             batch = self._drop_overdue(batch)
         return []
+
+    def _may_be_known(self, batch: list[Outgoing]) -> bool:
+        """Tell whether to look for each localId first: resends come in crowds, and a batch that finds one is redone."""
+        resends = time.monotonic() - self._resent < RESENDS
+        return resends or len(batch) == 1 or any(message.ask_only for message in batch)
 
     def _put_off(self, batch: list[Outgoing]) -> list[Outgoing]:
         """Let others go first: their conversation's lock was not to be had for a second."""
@@ -241,6 +245,7 @@ class Writer:
                 message.busy += 1
                 busy.append(message)
             elif verdict in (KNOWN, ALTERED):
+                self._resent = time.monotonic()
                 self._answer(message, self._known(message, row))
             else:
                 self._answer(message, message.refusal or ChatError(REFUSALS[verdict]))

@@ -84,7 +84,9 @@ BEGIN
                 -- for by the conversation alone, among all its entries, and 23,000 of them made a batch take a second.
                 LEFT JOIN LATERAL (
                     SELECT * FROM entries k
-                    WHERE careful AND (k.conversation_id, k.sender_id, k.local_id) >= (i.c, i.s, i.l) AND k.sender_id IS NOT NULL
+                    WHERE (k.conversation_id, k.sender_id, k.local_id) >= (i.c, i.s, i.l) AND k.sender_id IS NOT NULL
+                      -- What may be refused would not meet the index: it is looked for all the same.
+                      AND (careful OR m.user_id IS NULL OR m.left_seq IS NOT NULL OR m.muted_until > stamp OR i.m IS NOT NULL)
                     ORDER BY k.conversation_id, k.sender_id, k.local_id LIMIT 1) e
                     ON e.conversation_id = i.c AND e.sender_id = i.s AND e.local_id = i.l
             ), numbered AS MATERIALIZED (

@@ -97,7 +97,7 @@ class TestAuthenticate:
             for _ in range(10):
                 desk.auth.authenticate(token)
         assert len(statements) == 1
-        monkeypatch.setattr(auth, "time", lambda: time.time() + 6)
+        pass_time(monkeypatch, 6)
         with world.counted() as statements:
             desk.auth.authenticate(token)
         assert len(statements) == 1
@@ -109,7 +109,7 @@ class TestAuthenticate:
         authority = auth.Auth(desk, lambda: unwatched)
         token = token_of(desk, opened(desk))
         authority.authenticate(token)
-        monkeypatch.setattr(auth, "time", lambda: time.time() + later)
+        pass_time(monkeypatch, later)
         assert (authority.believed(f"Bearer {token}") is None) == bool(asked)
         with world.counted() as statements:
             authority.authenticate(token)
@@ -129,7 +129,7 @@ class TestAuthenticate:
         token = token_of(desk, login)
         elsewhere.auth.authenticate(token)
         desk.auth._in_transaction(lambda tx: logins.end_login(tx, login.user_id, login.login_id))
-        monkeypatch.setattr(auth, "time", lambda: time.time() + 10)
+        pass_time(monkeypatch, 10)
         assert refusal(elsewhere.auth.authenticate, token) == "bad_token"
 
     def test_an_answer_from_before_the_end_is_not_believed_after_it(self, desk, monkeypatch):
@@ -151,7 +151,7 @@ class TestAuthenticate:
     def test_a_token_is_not_believed_beyond_its_end(self, desk, monkeypatch):
         token = token_of(desk, opened(desk), timedelta(seconds=2 - desk.config["JWT_LEEWAY"]))
         desk.auth.authenticate(token)
-        monkeypatch.setattr(auth, "time", lambda: time.time() + 3)
+        pass_time(monkeypatch, 3)
         asked = []
         monkeypatch.setattr(desk.auth.tokens, "read", lambda text: asked.append(text) or refuse())
         assert refusal(desk.auth.authenticate, token) == "bad_token"
@@ -172,6 +172,11 @@ class TestAuthenticate:
     @pytest.mark.parametrize("token", ["用户token", "\ud800", "\0", "a.b.c", "x" * 10_000])
     def test_odd_tokens_are_bad_tokens(self, desk, token):
         assert refusal(desk.auth.authenticate, token) == "bad_token"
+
+
+def pass_time(monkeypatch, seconds):
+    monkeypatch.setattr(auth, "time", lambda: time.time() + seconds)
+    monkeypatch.setattr(auth, "monotonic", lambda: time.monotonic() + seconds)
 
 
 def refuse():

@@ -233,6 +233,38 @@ def test_an_entry_is_told_anew_to_those_who_may_see_it(house: House) -> None:
     assert heard(bob) == [8, 10]
 
 
+def test_an_entry_is_told_anew_without_asking_where_all_here_are_known_to_see_it(house: House) -> None:
+    ann, bob = house.come(1, change=7), house.come(2, rooms=())
+    house.offer(message(8, 2, added=(2,)), message(9, 2), message(10, 2, name="message.updated", seq=8))
+    assert heard(ann) == heard(bob) == [8, 9, 10]
+    house.offer(message(11, 2, name="message.updated", seq=5))
+    house.hub.members_read(house.lists[0], 2, [(1, 0), (2, 7)])
+    house.offer(message(12, 2, name="message.updated", seq=5), message(13, 2, name="message.updated", seq=8))
+    assert heard(ann) == [8, 9, 10, 11, 12, 13]
+    assert heard(bob) == [8, 9, 10, 13]
+    assert len(house.lists) == 1
+
+
+def test_nobody_stands_beyond_what_waits_for_a_list_that_was_asked_for_before_it_came(house: House) -> None:
+    house.come(1)
+    house.come(2, version=2)  # has the list read
+    house.hub.expect(ROOM, 2)
+    assert list(house.hub.waiting()) == []
+    house.hub.filled(house.holes[0], [message(1, 2), message(2, 2)], 2)
+    assert len(list(house.hub.waiting())) == 2
+    assert house.hub.lagging()
+    house.hub.members_read(house.lists[0], 2, [(1, 0), (2, 0)])
+    assert not house.hub.lagging()
+
+
+def test_who_has_left_the_process_leaves_nothing_of_what_they_may_not_see(house: House) -> None:
+    house.come(1)
+    bob = house.come(2, rooms=())
+    house.hub.join(house.hub.users[2], ROOM, 3, 1, 3)
+    house.hub.leave(bob)
+    assert not house.hub.audiences[ROOM].floors
+
+
 def test_an_event_with_few_members_carries_the_list_itself(house: House) -> None:
     ann, bob, cid = house.come(1), house.come(2), house.come(3, rooms=())
     house.offer(message(1, 9, members=(1, 3)))

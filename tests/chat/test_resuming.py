@@ -19,6 +19,7 @@ from chat.resuming import BUCKET_US, Resuming, first_cursor, lacks
 from chat.session import State
 from chat.transports.chain import Chain
 from tests.chat.carrier import session_of
+from tests.chat.transports.test_chain import taken
 
 ROOM = 7
 NOBODY = Cursor("gen", "", 0, 0)
@@ -258,14 +259,14 @@ def test_a_chain_of_polls_is_answered_with_the_first_batch_however_slowly_the_ne
     back.node.hub.audiences[ROOM].gate.last = 4
     running = back.run(missed(batch(1, 2), parcel(3, 4)))
     assert chain.opened.wait(5)
-    frames, cursor = chain.taken(100_000)
+    frames, cursor = taken(chain, 100_000)
     assert len(frames) == 1
     assert chain.acknowledge(cursor)
     settle()
     assert not chain.ready
     goes_on.set()
     running.join(5)
-    frames, cursor = chain.taken(100_000)
+    frames, cursor = taken(chain, 100_000)
     assert (len(frames), cursor.seen) == (1, {ROOM: (4, 4)})
     assert back.session.state is State.LIVE
 

@@ -214,6 +214,29 @@ def test_resends_among_new_messages_are_known_and_each_of_the_others_is_stored_o
     assert again.calls == 1
 
 
+def test_a_resend_among_others_is_known_though_its_sender_may_send_no_more(world: World, desk: Desk) -> None:
+    ann, bob, cat = world.people("Ann", "Bob", "Cat")
+    club, choir = world.group(ann, bob, cat), world.group(ann, bob, cat)
+    before = [
+        desk.send(desk.message(one, group(place), "mine", "mine"))[0] for one, place in ((bob, club), (cat, choir))
+    ]
+    world.leave(club, bob)
+    world.sql(
+        "UPDATE memberships SET muted_until = now() + interval '1 h' WHERE conversation_id = :room AND user_id = :who",
+        room=world.number(choir),
+        who=cat.user_id,
+    )
+    answers = desk.send(
+        desk.message(bob, group(club), "mine", "mine"),
+        desk.message(bob, group(club), "new"),
+        desk.message(cat, group(choir), "mine", "mine"),
+        desk.message(cat, group(choir), "new"),
+        desk.message(ann, group(club), "hello"),
+    )
+    assert answers[:4] == [before[0], "not_a_member", before[1], "muted"]
+    assert answers[4]["content"] == "hello"
+
+
 def test_another_content_under_the_same_local_id_is_refused_and_changes_nothing(world: World, desk: Desk) -> None:
     ann, bob = world.people("Ann", "Bob")
     (data,) = desk.send(desk.message(ann, private(ann, bob), "hello", "same"))

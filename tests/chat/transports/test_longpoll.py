@@ -255,9 +255,16 @@ def test_a_backlog_goes_on_in_another_process_at_every_poll(
     assert got == [f"{turn}" for turn in range(280)]
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "x" * 5_000])
-def test_what_is_no_cursor_is_refused(poller: Poller, cursor: str) -> None:
-    poller.cursor = cursor
+def test_a_cursor_of_another_version_begins_anew(ann: Person, bob: Person, poller: Poller) -> None:
+    poller.cursor = "WyJnIiwiZSIsMSwxLCJzIixbXSxbXV0"
+    (hello,) = poller.poll(timeout=0)
+    assert (hello["event"], hello["data"]["resumed"]) == ("hello", False)
+    bob.send(ann, "after it")
+    assert "after it" in str(poller.poll())
+
+
+def test_what_is_longer_than_any_cursor_is_refused(poller: Poller) -> None:
+    poller.cursor = "x" * 5_000
     with pytest.raises(Refused) as refused:
         poller.poll()
     assert refused.value.code == "invalid"
