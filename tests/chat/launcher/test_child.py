@@ -16,6 +16,7 @@ from tests.chat.processes import ROOT, gone, until
 SLEEPER = ["/bin/sleep", "600"]
 # Ignores the polite signal; says when it does.
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+HEARS = "import signal, time; signal.signal(2, signal.SIG_DFL); print('hears', flush=True); time.sleep(600)"
 STUBBORN = [sys.executable, "-c", DEAF]
 
 
@@ -58,8 +59,10 @@ def test_a_child_that_runs_is_not_started_again() -> None:
     child.stop()
 
 
-def test_a_child_stops_by_the_signal_that_its_program_names() -> None:
-    child = Child("sleeper", Program(SLEEPER, stop=signal.SIGINT)).start()
+def test_a_child_stops_by_the_signal_that_its_program_names(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    child = Child("hearing", Program([sys.executable, "-c", HEARS], stop=signal.SIGINT, log=log)).start()
+    until(lambda: log.read_text() == "hears\n", "it hears the signal, whatever the tests' own parent ignores")
     child.stop()
     assert child.exit_code == -signal.SIGINT
 
