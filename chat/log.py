@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from struct import Struct
 from typing import Any, NamedTuple
 
 import gevent
@@ -22,6 +23,7 @@ __all__ = ["Log", "LogRead"]
 
 logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
+CHANGE = Struct("<d")  # the first of what log_publish.lua notes of a log
 QUEUED = 20_000  # events that wait for Redis; beyond, it is as good as away and the tail is the shorter way
 ANSWER_SECONDS = 2.0  # for what takes a millisecond; later it is as good as away
 A_CALL = 1_000  # events of one call: a few ms of Redis
@@ -130,7 +132,8 @@ class Log:
             kept = self._kept(*(f"{log_name(CONVERSATION, number)}:last" for number in conversations))
         except RedisError:
             return {}
-        return {number: int(value.split(b" ")[0]) for number, value in zip(conversations, kept, strict=True) if value}
+        states = zip(conversations, kept, strict=True)
+        return {number: int(CHANGE.unpack_from(value)[0]) for number, value in states if value}
 
     def _kept(self, *names: str) -> list[bytes | None]:
         return self._redis.mget([self._prefix + name for name in names])  # type: ignore[return-value]  # bytes replies

@@ -6,7 +6,7 @@
 -- Answers {number before the first event, epoch}; the epoch is '' when Redis was wiped, and nothing was done.
 --
 -- A log's entry n-0 holds p, the number of the entry before it: a reader that stands at p or later misses nothing that was
--- trimmed. <log>:last holds: change, n, first n of the younger half, bytes of that half.
+-- trimmed. <log>:last holds four doubles: change, n, first n of the younger half, bytes of that half.
 local prefix, most, bytes, seconds = ARGV[1], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local epoch = redis.call('GET', prefix .. 'event:epoch')
 if not epoch then return {0, ''} end
@@ -24,10 +24,9 @@ local function opened(name)
     local log = logs[name]
     if log then return log end
     log = {change = -1, last = -1, half = 0, size = 0}
-    local kept = redis.call('GET', prefix .. name .. ':last')
-    if kept then
-        local change, last, half, size = string.match(kept, '(%-?%d+) (%d+) (%d+) (%d+)')
-        log = {change = tonumber(change), last = tonumber(last), half = tonumber(half), size = tonumber(size)}
+    local state = redis.call('GET', prefix .. name .. ':last')
+    if state then
+        log.change, log.last, log.half, log.size = struct.unpack('<dddd', state)
     end
     logs[name] = log
     return log
@@ -64,7 +63,7 @@ for place = 7, #ARGV, 4 do
 end
 
 for name, log in pairs(logs) do
-    redis.call('SETEX', prefix .. name .. ':last', seconds, string.format('%.0f %.0f %.0f %.0f', log.change, log.last, log.half, log.size))
+    redis.call('SETEX', prefix .. name .. ':last', seconds, struct.pack('<dddd', log.change, log.last, log.half, log.size))
     redis.call('EXPIRE', prefix .. name, seconds)
 end
 redis.call('PUBLISH', prefix .. 'events', table.concat(lines, '\n'))

@@ -16,7 +16,8 @@ for place = 4, #ARGV do
             found = redis.call('XRANGE', key, '(' .. after .. '-0', '+', 'COUNT', left)
             left = left - #found
         end
-        local change = string.match(redis.call('GET', key .. ':last') or '0 ', '(%-?%d+) ')
+        local state = redis.call('GET', key .. ':last')
+        local change = state and struct.unpack('<d', state) or 0
         logs[#logs + 1] = {first[2][2], change, found}
     end
 end

@@ -18,12 +18,13 @@ from chat.frames import Event
 __all__ = ["Publisher", "Publishing", "log_name", "own_channel"]
 
 logger = logging.getLogger(__name__)
+KEPT_AS = 2  # the form of a log and what is noted of it
 SCRIPT = Path(__file__).with_name("log_publish.lua")
 
 
 def log_name(scope: str, target: int) -> str:
-    """Return the name of a conversation's or a user's log."""
-    return f"log:{scope}:{target}"
+    """Return the name of a conversation's or a user's log. Versions that keep logs otherwise keep others."""
+    return f"log:{scope}{KEPT_AS}:{target}"
 
 
 def own_channel(prefix: str, process_id: str) -> str:

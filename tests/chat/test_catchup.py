@@ -329,7 +329,7 @@ def test_only_the_users_own_conversations_are_read(world: World, shelf: Shelf) -
     world.send_to(ann, bob, "private")
     world.send(world.group(ann, bob), bob, "group")
     assert contents(shelf.missed(cid, shelf.cursor(epoch="other")).events) == []
-    assert log_name(CONVERSATION, 7) == "log:c:7"
+    assert log_name(CONVERSATION, 7) == "log:c2:7"
 
 
 def test_several_are_read_at_a_time(world: World, shelf: Shelf) -> None:

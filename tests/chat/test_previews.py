@@ -70,7 +70,7 @@ def test_what_was_published_is_taken_from_redis(finder: Finder, store: redis.Red
 
 def test_what_was_just_published_is_taken_from_the_log(finder: Finder, store: redis.Redis, request: Any) -> None:
     said = previews_module.line_json(previews_module.kept_line(row()))
-    store.xadd(f"{request.node.name}:log:c:7", {"p": "0", "h": "[]", "d": said})
+    store.xadd(f"{request.node.name}:log:c2:7", {"p": "0", "h": "[]", "d": said})
     assert finder.find(Address(7, 9, 4, AT_US))[7]["content"] == "hi"
     assert finder.asked == 0
 
