@@ -114,8 +114,9 @@ export class App {
 
   /** The same place under its right address: "back" does not lead to the wrong one. */
   goInstead(hash) {
+    if (location.hash !== this.address) return; // they have just left: the event that says so is on its way
     history.replaceState(null, '', hash);
-    this.route = parseRoute(hash);
+    this.#arrive();
   }
 
   show(conversationId) {
@@ -193,8 +194,13 @@ export class App {
     this.catchUp.ask();
   }
 
+  #arrive() {
+    this.address = location.hash;
+    this.route = parseRoute(this.address);
+  }
+
   #routed() {
-    this.route = parseRoute(location.hash);
+    this.#arrive();
     if (this.route.place === 'join') {
       const { id } = this.route;
       this.goInstead(TO_LIST);

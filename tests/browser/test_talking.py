@@ -137,6 +137,29 @@ def test_a_refused_message_says_why_and_can_be_thrown_away(person: MakePerson) -
     ada.sees("first")
 
 
+LEAVES_AS_IT_BEGINS = """() => {
+  window.requestAnimationFrame = draw => queueMicrotask(draw); // before the page can hear that it was left
+  const put = Map.prototype.set;
+  Map.prototype.set = function (key, value) {
+    if (value?.kind === 'private') {
+      Map.prototype.set = put;
+      location.hash = '#/';
+    }
+    return put.call(this, key, value);
+  };
+}"""
+
+
+def test_who_leaves_as_the_first_message_is_stored_is_not_called_back(person: MakePerson) -> None:
+    ada, bo = person("Ada"), person("Bo")
+    ada.find(bo)
+    ada.page.evaluate(LEAVES_AS_IT_BEGINS)
+    ada.say("bye")
+    expect(ada.page.locator(".room-empty")).to_be_visible()
+    expect(ada.row(bo.name)).to_contain_text("bye")
+    expect(ada.page).to_have_url(re.compile("#/$"))
+
+
 def test_the_list_is_walked_by_keyboard(person: MakePerson) -> None:
     ada, bo, cy = person("Ada"), person("Bo"), person("Cy")
     for other in bo, cy:
