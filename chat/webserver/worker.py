@@ -19,9 +19,8 @@ from chat.webserver.handler import LAST_SECONDS, Handler
 
 __all__ = ["Server", "Worker"]
 
-HEARD_SECONDS = (
-    1.0  # in which a Redis is reached that is there; who comes is not told before who comes and goes elsewhere
-)
+# A Redis that is there is reached in this time; before that, nobody could be told who comes and goes on other workers.
+HEARD_SECONDS = 1.0
 READY_SECONDS = 5.0  # in which a database is reached that is there; without it /readyz has to say so
 BACKLOG = 2_048  # connections taken at most when the listener closes: as many as wait for it
 UNSENT_BYTES = 131_072  # in the kernel for one client: a slow one shows after this much, not after 4 MB
