@@ -6,9 +6,10 @@ from chat.frames import Event
 from chat.gate import Gate
 from chat.session import Session
 
-__all__ = ["Audience", "LocalUser"]
+__all__ = ["EMPTY", "Audience", "LocalUser"]
 
 LATEST = 2**62  # stands for an entry after all others
+EMPTY: frozenset[int] = frozenset()  # shared: a set of one's own is 216 bytes for each who is connected, though empty
 
 
 class LocalUser:
@@ -23,16 +24,16 @@ class LocalUser:
         self.id = user_id
         self.public_id = public_id
         self.change = change
-        self._ahead: set[int] = set()  # told while an earlier one is not known; the tail ends that in seconds
+        self._ahead = EMPTY  # told while an earlier one is not known; the tail ends that in seconds
         self.sessions: list[Session] = []
         self.conversations: set[int] = set()
-        self.unheard: set[int] = set()
+        self.unheard = EMPTY
         self.peers: set[int] = set()
 
     def heard(self, change: int) -> None:
         """Note that one of the user's own changes was told here: one that comes later hides none that is lost."""
         if change > self.change:
-            self._ahead.add(change)
+            self._ahead |= {change}
             self.known(self.change)
 
     def known(self, change: int) -> None:
@@ -40,7 +41,7 @@ class LocalUser:
         self.change = max(self.change, change)
         while self.change + 1 in self._ahead:
             self.change += 1
-        self._ahead = {ahead for ahead in self._ahead if ahead > self.change}
+        self._ahead = frozenset(ahead for ahead in self._ahead if ahead > self.change) or EMPTY
 
 
 class Audience:
@@ -104,7 +105,7 @@ class Audience:
         self.floors = {number: floor for number, floor in members.items() if floor and number in self.users} or None
         self.came = None
         for number in self.users.keys() - known:
-            self.users[number].unheard.add(self.id)
+            self.users[number].unheard |= {self.id}
 
     def let_in(self, user: LocalUser, floor: int) -> None:
         """Count a user among the members, of whom the database was asked."""
@@ -127,7 +128,7 @@ class Audience:
             user = self.forget(user_id)
             if user is not None:
                 user.conversations.discard(self.id)
-                user.unheard.discard(self.id)
+                user.unheard = user.unheard - {self.id} or EMPTY
         for user_id in come:
             if user_id in here and self.users.get(user_id) is not here[user_id]:
                 self.users[user_id] = here[user_id]

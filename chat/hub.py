@@ -8,7 +8,7 @@ So it is where an entry is told anew that may be older than a membership: the li
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chat.audience import Audience, LocalUser
+from chat.audience import EMPTY, Audience, LocalUser
 from chat.frames import CONVERSATION, UPDATED, USER, Event
 from chat.session import Carrier, Session
 from chat.watchers import SESSION, Watchers
@@ -213,7 +213,7 @@ class Hub:
         elif late:
             audience.take_members(event.version, [*audience.users, *(user.id for user in late)], self.users)
         for user in late:
-            user.unheard.discard(event.target)
+            user.unheard = user.unheard - {event.target} or EMPTY
             self._hand_to(user, event)
 
     def _arrival(self, event: Event) -> Audience | None:
@@ -226,7 +226,7 @@ class Hub:
                 self._pair_all(event.members)
             else:  # a message may come before the word that let them in, and more may have been said in between
                 for number in {*members}.intersection(self.users).difference(event.added):
-                    self.users[number].unheard.add(event.target)
+                    self.users[number].unheard |= {event.target}
             return audience
         return None
 

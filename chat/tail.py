@@ -13,7 +13,7 @@ import gevent
 import orjson
 from gevent.event import Event as Signal
 
-from chat.audience import Audience, LocalUser
+from chat.audience import EMPTY, Audience, LocalUser
 from chat.entries import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
@@ -201,7 +201,7 @@ class Tail:
                 # was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
                 lacks = True
-        user.unheard.clear()
+        user.unheard = EMPTY
         if lacks:
             hub.offer(Event.resync(user.id))
 
