@@ -12,7 +12,8 @@
 --   ["s", user]                 say this user's state once more
 --   ["x"]                       the process ends
 -- Returns {0} if this process is not known, and nothing was done: it must join. Else {1, last number, 1 if there is more to
--- sweep, turns}; a turn is {user, online, number, last seen (microseconds), 1 if asked for by "s"}, to be told by the caller.
+-- sweep, turns, unknown}; a turn is {user, online, number, last seen (microseconds), 1 if asked for by "s"}, to be told by
+-- the caller; unknown, where users are swept, are those whose sessions were evicted: the caller says "e" of what it holds.
 --
 -- A session's score in user:online:{user} is the time until which it counts, grace included; a user is online while one
 -- counts. A turn that is not reported as told within some seconds is given to somebody else: a process that is killed with
@@ -35,11 +36,13 @@ local NUMBER = prefix .. 'presence:number'        -- of the last turn
 local BOOT = prefix .. 'presence:boot'            -- run id of this Redis, since when it is known, when it was last called,
                                                   -- how many were online then
 local RECENT = prefix .. 'presence:recent'        -- the last turns handed out, by number: last seen, ':', user
+local UNKNOWN = prefix .. 'presence:unknown'      -- users whose sessions were evicted, by when that was found (ms)
 local ASKED = prefix .. 'presence:asked'          -- users asked for while not all was known: they are told after all
 local TOLD_WITHIN = 3000000   -- microseconds for a turn to be told; then it is given to somebody else
 local MERGED = 1000000        -- microseconds in which a user's further turns are merged
 local REMEMBERED = 10000       -- turns, for those who could not hear: a minute in which everybody of a large site comes
 local SPREAD = 5000           -- values of one call at a time: Lua takes some 8,000
+local MOST_UNKNOWN = 1000     -- users that all processes are asked for within a lease: 20 kB for each of them
 local KEPT = 604800           -- seconds after which Redis forgets all this when nobody calls any more
 
 local time = call('TIME')
@@ -128,11 +131,21 @@ local function stand_in(user, score)
     call('ZADD', REVIEW, score, user)
 end
 
+-- It was evicted which sessions of a user count. Every process is asked; those that hold none have said so by their lease's
+-- end. Beyond so many users they count until every session that is still there was heard again.
+local function ask_for(user)
+    local asked = call('ZCARD', UNKNOWN) < MOST_UNKNOWN
+    if asked then
+        call('ZADD', UNKNOWN, now, user)
+    end
+    stand_in(user, now + (asked and process_lease or lease) + grace)
+end
+
 -- Have a session count until then. Returns 1 if that brings its user online.
 local function count_until(user, session, score)
     local key = sessions_of(user)
     if call('EXISTS', key) == 0 and call('SISMEMBER', ONLINE, user) == 1 then
-        stand_in(user, now + lease + grace) -- it was evicted: others of the user's sessions say later that they are there
+        ask_for(user)
     end
     call('ZADD', key, score, session)
     local comes = call('SADD', ONLINE, user)
@@ -213,6 +226,8 @@ function act.c(user, session)
         stand_in(user, now + grace)
     elseif known == 1 then
         go(user, now_us)
+    elseif call('SISMEMBER', ONLINE, user) == 1 then
+        ask_for(user)
     end
 end
 
@@ -268,8 +283,8 @@ local function sweep_users()
     local due = call('ZRANGEBYSCORE', REVIEW, '-inf', now, 'LIMIT', 0, most)
     for _, user in ipairs(due) do
         local last = last_of(user)
-        if last == 0 then -- evicted; which of the user's sessions are still there is said within a lease
-            stand_in(user, now + lease + grace)
+        if last == 0 then
+            ask_for(user)
         elseif last > now then
             call('ZADD', REVIEW, last, user)
             call('ZREMRANGEBYSCORE', sessions_of(user), '-inf', now)
@@ -303,14 +318,20 @@ if settled and most > 0 then
     end
 end
 
+local unknown = {}
+if most > 0 then
+    call('ZREMRANGEBYSCORE', UNKNOWN, '-inf', now - process_lease)
+    unknown = call('ZRANGE', UNKNOWN, 0, -1)
+end
+
 if #turns > 0 then
     call('ZREMRANGEBYRANK', RECENT, 0, -REMEMBERED - 1)
 end
 call('HSET', BOOT, 'heard', now, 'users', call('SCARD', ONLINE))
-for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, RECENT, BOOT}) do
+for _, key in ipairs({ONLINE, REVIEW, PROCESSES, mine, TURNS, TOLD, SEEN, RECENT, UNKNOWN, BOOT}) do
     call('EXPIRE', key, KEPT)
 end
 if number > stored then
     call('SET', NUMBER, string.format('%.0f', number), 'EX', KEPT)
 end
-return {1, number, more, turns}
+return {1, number, more, turns, unknown}

@@ -214,10 +214,18 @@ class Leases:
         )
         if not known:
             return None
-        self._number, more, turns = answer
+        self._number, more, turns, unknown = answer
         if turns:
             self._turned([Turn.read(turn) for turn in turns])
+        if unknown:
+            self._renew_those_of({user.decode() for user in unknown})
         return bool(more)
+
+    def _renew_those_of(self, users: set[str]) -> None:
+        """Say of these users' sessions that they are here, though none of them was heard: Redis forgot them."""
+        if any(user in self._users for user in users):
+            mine = {name: lease for name, lease in self._held.items() if lease.user in users and lease.written}
+            self._renewing.update(mine)
 
     def _look_back(self, now: float) -> None:
         """Find the sessions whose leases are to be renewed, and forget those that left long ago."""

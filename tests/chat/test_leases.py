@@ -16,6 +16,7 @@ from chat.lease_notes import Lengths
 from chat.leases import Leases
 
 LENGTHS = Lengths(process=1.0, session=1.6, grace=0.6)
+SLOW = LENGTHS._replace(session=60.0)  # no session's lease runs out in a test, and none is renewed
 
 
 PATIENCE = 5.0  # seconds for what a test asks itself: a wipe and a snapshot wait for the disk
@@ -282,13 +283,40 @@ class TestComingAndGoing:
         wait_until(lambda: redis.zscore("test:user:online:ann", "s2"))
         assert one.said("ann") + other.said("ann") == [True]
 
-    def test_who_went_when_the_sessions_were_evicted_goes_a_lease_later(self, processes, redis):
-        one, other = processes("one"), processes("other")
+    @pytest.mark.parametrize("clean", [True, False])
+    def test_who_went_when_the_sessions_were_evicted_goes_without_the_wait_for_a_session(self, processes, redis, clean):
+        one, other = processes("one", lengths=SLOW), processes("other", lengths=SLOW)
         one.enter("ann", "s1")
         known(redis, "s1")
         redis.delete("test:user:online:ann")
-        one.lose("s1")
+        one.clients.remove("s1")
+        one.leases.leave("s1", clean=clean)
         wait_until(lambda: False in one.said("ann") + other.said("ann"))
+
+    def test_a_process_says_which_sessions_it_holds_of_whom_redis_forgot_them(self, processes, redis):
+        one, other = processes("one", lengths=SLOW), processes("other", lengths=SLOW)
+        one.enter("ann", "s1")
+        other.enter("ann", "s2", alive=False)  # its client is silent
+        known(redis, "s1", "s2")
+        wait_until(lambda: redis.zscore("test:presence:turns", "ann") is None)
+        redis.delete("test:user:online:ann")
+        one.leave("s1")
+        wait_until(lambda: redis.zscore("test:user:online:ann", "s2"))
+        wait_until(lambda: redis.zscore("test:presence:unknown", "ann") is None)
+        assert one.said("ann") + other.said("ann") == [True]
+
+    def test_beyond_the_most_that_are_asked_for_the_sessions_are_waited_for(self, processes, redis):
+        one, other = processes("one"), processes("other")
+        users = [f"u{place}" for place in range(1_200)]
+        for user in users:
+            one.enter(user, f"a-{user}", alive=False)
+            other.enter(user, f"b-{user}")
+        known(redis, *(f"{side}-{user}" for side in "ab" for user in users))
+        redis.delete(*(f"test:user:online:{user}" for user in users))
+        for user in users:
+            one.leases.leave(f"a-{user}", clean=True)
+        wait_until(lambda: all(redis.zscore(f"test:user:online:{user}", f"b-{user}") for user in users))
+        assert not [turn for turn in one.turns + other.turns if not turn.online]
 
     def test_more_than_one_call_takes_are_brought_in_several(self, processes, monkeypatch):
         monkeypatch.setattr("chat.leases.AT_ONCE", 3)
