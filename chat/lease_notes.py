@@ -6,7 +6,7 @@ Kept apart from the greenlet in leases.py: notes can be taken, put back and said
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Farewell", "Lease", "Lengths", "Notes", "State", "Turn", "milliseconds", "oldest"]
+__all__ = ["Answer", "Farewell", "Lease", "Lengths", "Notes", "State", "Turn", "milliseconds", "oldest"]
 
 Value = TypeVar("Value")
 
@@ -43,6 +43,27 @@ class Turn(NamedTuple):
         """Make one of what leases.lua answers."""
         user, online, number, seen_us, again = turn
         return cls(user.decode(), bool(online), number, seen_us, bool(again))
+
+
+class Answer(NamedTuple):
+    """What leases.lua answers. Not `known`: nothing was done, the process must join first.
+
+    `more`: there is more to sweep; `unknown`: users of whom every process is to say which sessions it holds.
+    """
+
+    known: bool
+    number: int
+    more: bool
+    turns: list[Turn]
+    unknown: list[str]
+
+    @classmethod
+    def read(cls, answer: list[Any]) -> "Answer":
+        """Make one of Redis's reply."""
+        known, *rest = answer
+        number, more, turns, unknown = rest or (0, 0, [], [])
+        users = [user.decode() for user in unknown]
+        return cls(bool(known), number, bool(more), [Turn.read(turn) for turn in turns], users)
 
 
 class State(NamedTuple):

@@ -15,7 +15,7 @@ import orjson
 from gevent.event import Event as Signal
 from redis import Redis, RedisError
 
-from chat.lease_notes import Farewell, Lease, Lengths, Notes, State, Turn, milliseconds, oldest
+from chat.lease_notes import Answer, Farewell, Lease, Lengths, Notes, State, Turn, milliseconds, oldest
 
 __all__ = ["Leases"]
 
@@ -209,17 +209,16 @@ class Leases:
         """Make the one call. Returns whether there is more to sweep; None: the process must join. Raises RedisError."""
         lengths = [milliseconds(length) for length in self._lengths]
         said = orjson.dumps(operations)
-        known, *answer = self._step_script(
-            args=[self._prefix, self._process_id, *lengths, int(joins), most, self._number, said]
-        )
-        if not known:
+        reply = self._step_script(args=[self._prefix, self._process_id, *lengths, int(joins), most, self._number, said])
+        answer = Answer.read(reply)
+        if not answer.known:
             return None
-        self._number, more, turns, unknown = answer
-        if turns:
-            self._turned([Turn.read(turn) for turn in turns])
-        if unknown:
-            self._renew_those_of({user.decode() for user in unknown})
-        return bool(more)
+        self._number = answer.number
+        if answer.turns:
+            self._turned(answer.turns)
+        if answer.unknown:
+            self._renew_those_of(set(answer.unknown))
+        return answer.more
 
     def _renew_those_of(self, users: set[str]) -> None:
         """Say of these users' sessions that they are here, though none of them was heard: Redis forgot them."""

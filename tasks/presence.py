@@ -15,7 +15,7 @@ import orjson
 from celery import shared_task
 
 import chat
-from chat.lease_notes import Lengths, Turn, milliseconds
+from chat.lease_notes import Answer, Lengths, Turn, milliseconds
 from chat.turns import events_of, note_seen, who
 from tasks import stores
 
@@ -54,9 +54,8 @@ class _Sweep:
         """Say something and sweep. Returns whether more is left, and the turns to be told. Raises RedisError."""
         lengths = [milliseconds(length) for length in self.lengths]
         said = orjson.dumps(operations)
-        answer = self._step(args=[self._prefix, self._process_id, *lengths, 1, AT_ONCE, 0, said])
-        _, _, more, turns = answer
-        return bool(more), {turn.user: turn for turn in map(Turn.read, turns)}
+        answer = Answer.read(self._step(args=[self._prefix, self._process_id, *lengths, 1, AT_ONCE, 0, said]))
+        return answer.more, {turn.user: turn for turn in answer.turns}
 
 
 @shared_task(name="tasks.presence.sweep")  # type: ignore[untyped-decorator]

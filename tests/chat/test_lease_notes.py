@@ -1,4 +1,4 @@
-from chat.lease_notes import Farewell, Lease, Lengths, Notes, Turn, oldest
+from chat.lease_notes import Answer, Farewell, Lease, Lengths, Notes, Turn, oldest
 
 
 def notes(entered=None, heard=None, left=None, told=None, again=None):
@@ -26,6 +26,12 @@ def test_turns_are_reported_and_states_asked_for_by_user():
     assert turn == Turn("ann", True, 7, 5, False)
     said = notes(told={"ann": turn}, again={"bob": None}).operations(0.0)
     assert said == [["t", "ann", 7], ["s", "bob"]]
+
+
+def test_what_redis_answers_is_read_by_all_alike():
+    answer = Answer.read([1, 9, 0, [[b"ann", 1, 7, 5, 0]], [b"bob"]])
+    assert answer == Answer(True, 9, False, [Turn("ann", True, 7, 5, False)], ["bob"])
+    assert not Answer.read([0]).known
 
 
 def test_the_oldest_are_taken_out_of_a_queue():
