@@ -1,21 +1,24 @@
 """Who is here: users with sessions in this process, and those of a conversation, behind its gate. The hub acts."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from chat.frames import Event
 from chat.gate import Gate
 from chat.session import Session
 
-__all__ = ["EMPTY", "Audience", "LocalUser"]
+__all__ = ["NOWHERE", "Audience", "LocalUser"]
 
 LATEST = 2**62  # stands for an entry after all others
 EMPTY: frozenset[int] = frozenset()  # shared: a set of one's own is 216 bytes for each who is connected, though empty
+NOWHERE: Mapping[int, int] = MappingProxyType({})  # as well
 
 
 class LocalUser:
     """A user with sessions in this process. All of the user's own changes up to `change` are known here.
 
-    `unheard`: those of the conversations that they were found in, without a word yet of how they came into it.
+    `unheard`: those of the conversations that they were found in, without a word yet of how they came into it, and the
+    change from which on they are told what is said there.
     """
 
     __slots__ = ("_ahead", "change", "conversations", "id", "peers", "public_id", "sessions", "unheard")
@@ -27,7 +30,7 @@ class LocalUser:
         self._ahead = EMPTY  # told while an earlier one is not known; the tail ends that in seconds
         self.sessions: list[Session] = []
         self.conversations: set[int] = set()
-        self.unheard = EMPTY
+        self.unheard = NOWHERE
         self.peers: set[int] = set()
 
     def heard(self, change: int) -> None:
@@ -42,6 +45,19 @@ class LocalUser:
         while self.change + 1 in self._ahead:
             self.change += 1
         self._ahead = frozenset(ahead for ahead in self._ahead if ahead > self.change) or EMPTY
+
+    def found_in(self, conversation_id: int, since: int) -> None:
+        """Note that they turn out to be in a conversation, and are told what is said there from this change on."""
+        self.unheard = {**self.unheard, conversation_id: since}
+
+    def knows_how(self, conversation_id: int) -> None:
+        """Note that the word of how they came into a conversation is told, or of no more use."""
+        if conversation_id in self.unheard:
+            self.unheard = {one: since for one, since in self.unheard.items() if one != conversation_id} or NOWHERE
+
+    def lacks(self, conversation_id: int, change: int) -> bool:
+        """Tell whether a change in which they came into a conversation was told before they were found there."""
+        return change < self.unheard.get(conversation_id, 0)
 
 
 class Audience:
@@ -96,7 +112,7 @@ class Audience:
         self.version = max(self.version, version)
 
     def take_list(self, version: int, members: Mapping[int, int], here: Mapping[int, LocalUser]) -> None:
-        """Take the list as it was read, each with their floor.
+        """Take the list as it was read, each with their floor; what waited for it is told next.
 
         Who is new in it may have been let in long ago, and nobody told of it here.
         """
@@ -104,8 +120,9 @@ class Audience:
         self.take_members(version, members, here)
         self.floors = {number: floor for number, floor in members.items() if floor and number in self.users} or None
         self.came = None
+        since = self.early[0].change if self.early else self.gate.last + 1
         for number in self.users.keys() - known:
-            self.users[number].unheard |= {self.id}
+            self.users[number].found_in(self.id, since)
 
     def let_in(self, user: LocalUser, floor: int) -> None:
         """Count a user among the members, of whom the database was asked."""
@@ -128,7 +145,7 @@ class Audience:
             user = self.forget(user_id)
             if user is not None:
                 user.conversations.discard(self.id)
-                user.unheard = user.unheard - {self.id} or EMPTY
+                user.knows_how(self.id)
         for user_id in come:
             if user_id in here and self.users.get(user_id) is not here[user_id]:
                 self.users[user_id] = here[user_id]

@@ -8,7 +8,7 @@ So it is where an entry is told anew that may be older than a membership: the li
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from chat.audience import EMPTY, Audience, LocalUser
+from chat.audience import Audience, LocalUser
 from chat.frames import CONVERSATION, UPDATED, USER, Event
 from chat.session import Carrier, Session
 from chat.watchers import SESSION, Watchers
@@ -201,8 +201,8 @@ class Hub:
     def _take_in_late(self, audience: Audience, event: Event) -> None:
         """Take in whom an event lets in that comes only now: a room made by one user's opening knows only that one."""
         named, here = event.members or event.added, self.users
-        unheard = {number for number in event.added if number in here and event.target in here[number].unheard}
-        late = [here[n] for n in named if n in here and (n not in audience.users or n in unheard)]
+        lacking = {n for n in event.added if n in here and here[n].lacks(event.target, event.change)}
+        late = [here[n] for n in named if n in here and (n not in audience.users or n in lacking)]
         if late and event.private:
             self._pair_all(event.members)
         if any(waiting.change == event.change for waiting in audience.early or ()):
@@ -213,7 +213,7 @@ class Hub:
         elif late:
             audience.take_members(event.version, [*audience.users, *(user.id for user in late)], self.users)
         for user in late:
-            user.unheard = user.unheard - {event.target} or EMPTY
+            user.knows_how(event.target)
             self._hand_to(user, event)
 
     def _arrival(self, event: Event) -> Audience | None:
@@ -226,7 +226,7 @@ class Hub:
                 self._pair_all(event.members)
             else:  # a message may come before the word that let them in, and more may have been said in between
                 for number in {*members}.intersection(self.users).difference(event.added):
-                    self.users[number].unheard |= {event.target}
+                    self.users[number].found_in(event.target, event.change)
             return audience
         return None
 

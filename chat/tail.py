@@ -13,7 +13,7 @@ import gevent
 import orjson
 from gevent.event import Event as Signal
 
-from chat.audience import EMPTY, Audience, LocalUser
+from chat.audience import NOWHERE, Audience, LocalUser
 from chat.entries import entry_event
 from chat.frames import CONVERSATION, USER, Event
 from chat.hub import Hub
@@ -188,7 +188,7 @@ class Tail:
     def _begin_joined(self, user: LocalUser) -> None:
         """Let a user into the conversations that the database has them in, and nobody told them of."""
         hub = self._hub()
-        known = orjson.dumps(list(user.conversations - user.unheard))
+        known = orjson.dumps(list(user.conversations - user.unheard.keys()))
         rows = orjson.loads(self._joined.read(b"%d" % user.id, known) or b"[]")
         lacks = False
         for conversation, after, change in rows if hub.users.get(user.id) is user else ():
@@ -201,7 +201,7 @@ class Tail:
                 # was said until then, they have to ask for.
                 hub.join(user, conversation, change, -1)
                 lacks = True
-        user.unheard = EMPTY
+        user.unheard = NOWHERE
         if lacks:
             hub.offer(Event.resync(user.id))
 

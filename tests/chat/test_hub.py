@@ -151,6 +151,18 @@ def test_who_is_let_in_by_what_comes_twice_while_the_list_is_read_gets_it_once_a
     assert heard(bob) == [1, 2]
 
 
+def test_who_was_let_in_by_what_the_database_told_is_not_told_once_more_by_the_bus(house: House) -> None:
+    house.come(1)
+    bob = house.come(2, rooms=())
+    room = house.hub.audiences[ROOM]
+    house.hub.filled(room, [message(1, version=2), message(2, version=3)], 2)  # it does not say who came
+    house.hub.members_read(room, 3, [(1, 0), (2, 1)])
+    house.offer(message(2, version=3, added=(2,)))
+    assert heard(bob) == [2]
+    assert bob.carrier.names() == ["message"]
+    assert house.lists == [room]
+
+
 def test_what_is_read_for_a_room_that_all_have_left_goes_to_nobody_who_came_back_since(house: House) -> None:
     gone = house.come(1)
     house.offer(message(3))  # a hole: the database is asked
