@@ -69,15 +69,15 @@ WHERE e.recalled_at IS NULL AND NOT starts_with(e.body, CAST(:media AS text) || 
 OUTDATED_OF_I = f"EXISTS (SELECT FROM {OUTDATED_USE} AND f.id = i.id)"
 # A message that was composed before the thumbnail was ready is stored within a minute or never: the writer gives up.
 SETTLE = f"""
-UPDATE media SET look_at = NULL WHERE id IN (
+UPDATE media SET look_at = NULL WHERE id = ANY (ARRAY(
     SELECT i.id FROM media i
     WHERE i.look_at < now() AND i.ready_at < now() - interval '10 minutes' AND NOT {OUTDATED_OF_I}
-    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
+    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED))
 """  # noqa: S608 - put together of constants
 TAKE = f"""
-UPDATE media SET look_at = now() + greatest(interval '1 minute', (now() - created_at) / 4) WHERE id IN (
+UPDATE media SET look_at = now() + greatest(interval '1 minute', (now() - created_at) / 4) WHERE id = ANY (ARRAY(
     SELECT i.id FROM media i WHERE i.look_at < now() AND (i.thumbnail = 'pending' OR {OUTDATED_OF_I})
-    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)
+    ORDER BY i.look_at LIMIT :most FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING name
 """  # noqa: S608
 OUTDATED = f"SELECT e.conversation_id, e.seq FROM {OUTDATED_USE} AND f.name = :name LIMIT :most"  # noqa: S608

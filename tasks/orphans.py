@@ -104,9 +104,9 @@ def _name_of(key: str) -> str:
 
 
 NOTE = text("""
-UPDATE media SET used = true WHERE id IN (
+UPDATE media SET used = true WHERE id = ANY (ARRAY(
     SELECT f.id FROM media f WHERE NOT f.used AND EXISTS (SELECT FROM media_uses u WHERE u.media_id = f.id)
-    ORDER BY f.created_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED)
+    ORDER BY f.created_at LIMIT :batch FOR NO KEY UPDATE SKIP LOCKED))
 """)
 LOCK = text("""
 SELECT f.id FROM media f WHERE NOT f.used AND f.created_at < now() - make_interval(hours => :hours)

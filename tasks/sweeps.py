@@ -61,14 +61,16 @@ def _sweep(statement: str) -> int:
     return deleted
 
 
+# What is found stands in an array, read once. By IN (SELECT …) PostgreSQL may read it for every row of the table: it
+# does where the statistics are of a table that had just been swept, and the sweep never ends.
 ANSWERS = """
-DELETE FROM idempotent_answers WHERE (user_id, key) IN (
-    SELECT user_id, key FROM idempotent_answers WHERE created_at < now() - interval '24 hours'
-    ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED)
+DELETE FROM idempotent_answers WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotent_answers WHERE created_at < now() - interval '24 hours'
+    ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED))
 """
 TICKETS = """
-DELETE FROM tickets WHERE digest IN (
-    SELECT digest FROM tickets WHERE expires_at < now() ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED)
+DELETE FROM tickets WHERE digest = ANY (ARRAY(
+    SELECT digest FROM tickets WHERE expires_at < now() ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED))
 """
 LOGINS = """
 WITH slice AS MATERIALIZED (
@@ -80,7 +82,7 @@ WITH slice AS MATERIALIZED (
                ELSE l.expires_at + interval '1 year' END < now()
     ORDER BY l.id FOR UPDATE OF l SKIP LOCKED
 ), gone AS (
-    DELETE FROM logins WHERE id IN (SELECT id FROM over) RETURNING 1
+    DELETE FROM logins WHERE id = ANY (ARRAY(SELECT id FROM over)) RETURNING 1
 )
 SELECT (SELECT max(id) FROM slice) AS last, (SELECT count(*) FROM gone) AS deleted
 """

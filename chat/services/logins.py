@@ -234,8 +234,8 @@ SELECT l.id, l.kind, l.name, l.created_at, l.used_at, l.expires_at FROM logins l
 WHERE l.user_id = :user AND l.ended_at IS NULL AND l.expires_at > now() ORDER BY l.used_at DESC, l.id DESC LIMIT :most
 """
 SWEEP = """
-DELETE FROM tickets WHERE digest IN (
-    SELECT digest FROM tickets WHERE expires_at < now() ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED)
+DELETE FROM tickets WHERE digest = ANY (ARRAY(
+    SELECT digest FROM tickets WHERE expires_at < now() ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED))
 """
 MAKE_TICKET = """
 INSERT INTO tickets (digest, login_id, expires_at) VALUES (:digest, :login, now() + CAST(:life AS interval))

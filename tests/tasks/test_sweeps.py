@@ -128,6 +128,19 @@ def test_a_row_that_somebody_holds_is_passed_by(table: Table, site: Site) -> Non
     assert sweeps.answers() == 1
 
 
+def test_a_batch_is_not_read_anew_for_every_row_of_a_table_that_had_just_been_swept(table: Table, site: Site) -> None:
+    table.answers(5_000, "25 hours")
+    table.answers(1, "1 hour")
+    table.do("DELETE FROM idempotent_answers WHERE created_at < now() - interval '24 hours'")
+    engine = create_engine(site.postgres.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE idempotent_answers"))
+        table.answers(5_000, "25 hours")
+        plan = connection.execute(text("EXPLAIN " + sweeps.ANSWERS), {"most": sweeps.BATCH}).scalars().all()
+    engine.dispose()
+    assert not [line for line in plan if "Join" in line]
+
+
 def test_a_sweep_whose_process_is_killed_in_the_middle_is_done_in_the_end(crew: Crew, table: Table) -> None:
     worker = crew.worker(processes=1)
     table.answers(MANY, "25 hours")
